@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+# Lodge: one build. `make help` explains it. Objects are listed by the objects.mk of each folder.
+
+ARCH     ?= aarch64
+PLATFORM ?= qemu-$(ARCH)
+CONFIG   ?= configs/two-guests.toml
+LOG      ?=
+SMP      ?= 2
+MEM      ?= 1G
+LODGE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/lodge
+export LODGE_CACHE ARCH PLATFORM SMP MEM CROSS_COMPILE
+
+PYTHON := /usr/bin/python3
+Q      := $(if $(V),,@)
+say     = @$(if $(V),:,printf '  %-7s %s\n' '$(1)' '$(2)')
+B      := build/$(PLATFORM)
+H      := build/host
+DEPS    = $(LODGE_CACHE)/deps/$(ARCH)
+HDEPS  := $(LODGE_CACHE)/deps/host
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unversioned)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+FORCE:
+
+# ---- toolchain ---------------------------------------------------------------------------------------------------
+include arch/$(ARCH)/arch.mk
+CROSS_COMPILE ?= $(firstword $(foreach p,$(cross-prefixes),$(if $(shell command -v $(p)gcc),$(p))) $(lastword $(cross-prefixes)))
+CC      := $(CROSS_COMPILE)gcc
+OBJCOPY := $(CROSS_COMPILE)objcopy
+HOSTCC  := gcc
+FUZZCC  := clang
+
+warnings := -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Wundef -Wvla -Wcast-qual -Wmissing-prototypes \
+            -Wswitch-enum -Werror
+common-flags := -std=gnu2x -g $(warnings) -I. -ffile-prefix-map=$(CURDIR)/= -MMD -MP -fno-common
+cflags = $(common-flags) -O2 -Iarch/$(ARCH)/include -nostdinc -isystem $(DEPS)/include \
+         -isystem $(shell $(CC) -print-file-name=include) -ffreestanding -fno-pic -fno-omit-frame-pointer \
+         -ffunction-sections -fdata-sections -fstack-protector-strong -mstack-protector-guard=global \
+         -DLODGE_VERSION='"$(VERSION)"' $(if $(DEBUG),-DLODGE_DEBUG=1,-DLODGE_DEBUG=0) $(arch-cflags)
+host-flags := $(common-flags) -O1 -Iarch/host/include -isystem $(HDEPS)/include -D_GNU_SOURCE -DLODGE_DEBUG=1 \
+              -DLODGE_VERSION='"host"' -fno-omit-frame-pointer
+sanitize := -fsanitize=address,undefined -fno-sanitize-recover=all
+
+# ---- what there is -----------------------------------------------------------------------------------------------
+# common-objs: kernel and vmm, for the image and the host library; driver-objs, arch-objs, board-objs: image only;
+# host-objs: arch/host; tool-objs: the part of common-objs that vmconf links.
+include $(wildcard kernel/objects.mk kernel/*/objects.mk drivers/*/objects.mk vmm/*/objects.mk)
+include $(wildcard arch/$(ARCH)/objects.mk) arch/host/objects.mk platforms/$(PLATFORM)/board.mk
+image-objs := $(addprefix $(B)/,$(common-objs) $(driver-objs) $(arch-objs) $(board-objs) $(main-objs) embed.o)
+host-lib   := $(H)/liblodge.a
+
+# ---- image -------------------------------------------------------------------------------------------------------
+.PHONY: all image run disk test check unit qemu-test selftest fuzz setup clean help guests vmconf
+all image: $(B)/lodge.bin $(B)/lodge.elf
+ready := $(DEPS)/.ready
+
+$(ready):
+	+$(Q)scripts/setup --arch $(ARCH),host --allow-missing-guests
+
+$(B)/%.o: %.c | $(ready)
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(cflags) -c -o $@ $<
+
+$(B)/%.o: %.S | $(ready)
+	@mkdir -p $(@D)
+	$(call say,AS,$<)
+	$(Q)$(CC) $(filter-out -std=%,$(cflags)) -D__ASSEMBLER__ -c -o $@ $<
+
+$(B)/asm-offsets.h: arch/$(ARCH)/asm-offsets.c | $(ready)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(cflags) -MF $(B)/asm-offsets.d -MT $@ -S -o $(B)/asm-offsets.s $<
+	$(Q)sed -n 's/^.*->\([A-Z0-9_]*\) [#$$]*\([0-9]*\).*/#define \1 \2/p' $(B)/asm-offsets.s > $@
+$(addprefix $(B)/,$(filter arch/$(ARCH)/%,$(arch-objs))): $(B)/asm-offsets.h
+cflags += -I$(B)
+
+# Embedded files: vmconf says which ones the configuration names.
+$(B)/embed.S: FORCE $(H)/vmconf guests
+	$(Q)scripts/gen_embed $(H)/vmconf $(B) $@ $(CONFIG)
+$(B)/embed.o: $(B)/embed.S
+	$(call say,EMBED,$(CONFIG))
+	$(Q)$(CC) -c -o $@ $<
+
+$(B)/lodge.ld: linker/$(ARCH).ld.S
+	@mkdir -p $(@D)
+	$(Q)$(CC) -E -P -x assembler-with-cpp -I. -MMD -MF $@.d -MT $@ -o $@ $<
+
+$(B)/lodge.elf: $(image-objs) $(B)/lodge.ld
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(arch-ldflags) -nostdlib -static -no-pie -Wl,--gc-sections -Wl,--build-id=none -Wl,--fatal-warnings \
+	  -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack -T $(B)/lodge.ld -Wl,-Map=$(B)/lodge.map -o $@.tmp $(image-objs) \
+	  $(addprefix $(DEPS)/lib/,libfdt.a libfatfs.a libz.a libc.a)
+	$(Q)scripts/add_symbols $(CROSS_COMPILE) $@.tmp $@
+
+$(B)/lodge.bin: $(B)/lodge.elf
+	$(call say,IMAGE,$@)
+	$(Q)$(OBJCOPY) -O binary $< $@
+
+# ---- guests of our own -------------------------------------------------------------------------------------------
+include guests/guests.mk
+
+# ---- run ---------------------------------------------------------------------------------------------------------
+run: image $(if $(DISK),,disk)
+	$(Q)scripts/qemu run $(B)
+
+disk: $(H)/vmconf guests
+	$(Q)scripts/make_disk $(H)/vmconf $(B) $(CONFIG)
+
+setup:
+	$(Q)scripts/setup --arch $(ARCH),host --tests --checks --fuzz
+
+# ---- host: library, vmconf, unit tests, fuzzing ------------------------------------------------------------------
+$(HDEPS)/.ready: $(ready)
+host-all-objs := $(addprefix $(H)/obj/,$(common-objs) $(host-objs))
+
+$(H)/obj/%.o: %.c | $(ready)
+	@mkdir -p $(@D)
+	$(call say,HOSTCC,$<)
+	$(Q)$(HOSTCC) $(host-flags) $(sanitize) -c -o $@ $<
+
+$(host-lib): $(host-all-objs)
+	$(Q)rm -f $@; ar rcsD $@ $^
+
+$(H)/tool/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)$(HOSTCC) $(host-flags) -c -o $@ $<
+
+vmconf: $(H)/vmconf
+$(H)/vmconf: $(addprefix $(H)/tool/,$(tool-objs) $(patsubst %.c,%.o,$(wildcard tools/vmconf/*.c)))
+	$(call say,TOOL,$@)
+	$(Q)$(HOSTCC) -o $@ $^
+
+unit-src  := $(shell find tests/unit -name 'test_*.c')
+unit-bins := $(patsubst tests/unit/%.c,$(H)/unit/%,$(if $(T),$(filter %/$(T).c,$(unit-src)),$(unit-src)))
+unit-lib  := $(patsubst %.c,$(H)/obj/%.o,$(wildcard tests/unit/lib/*.c))
+$(H)/unit/%: tests/unit/%.c $(unit-lib) $(host-lib)
+	@mkdir -p $(@D)
+	$(call say,UNIT,$*)
+	$(Q)$(HOSTCC) $(host-flags) $(sanitize) -MF $@.d -MT $@ -o $@ $< $(unit-lib) -Wl,--start-group $(host-lib) \
+	  $(HDEPS)/lib/libfdt.a $(HDEPS)/lib/libfatfs.a $(HDEPS)/lib/libz.a -Wl,--end-group -lcmocka $(ldlibs-$(notdir $*))
+
+unit: $(unit-bins)
+	$(Q)$(PYTHON) tests/run_unit.py $(unit-bins)
+
+fuzz-src  := $(wildcard tests/fuzz/fuzz_*.c)
+fuzz-bins := $(patsubst tests/fuzz/%.c,$(H)/fuzz/%,$(if $(T),$(filter %/$(T).c,$(fuzz-src)),$(fuzz-src)))
+fuzz-flags := $(filter-out -O1,$(host-flags)) -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+$(H)/fuzz/obj/%.o: %.c | $(ready)
+	@mkdir -p $(@D)
+	$(Q)$(FUZZCC) $(fuzz-flags) -c -o $@ $<
+$(H)/fuzz/liblodge.a: $(addprefix $(H)/fuzz/obj/,$(common-objs) $(host-objs))
+	$(Q)rm -f $@; ar rcsD $@ $^
+$(H)/fuzz/%: tests/fuzz/%.c $(H)/fuzz/liblodge.a
+	$(call say,FUZZ,$*)
+	$(Q)$(FUZZCC) $(fuzz-flags) -fsanitize=fuzzer -MF $@.d -MT $@ -o $@ $< -Wl,--start-group $(H)/fuzz/liblodge.a \
+	  $(HDEPS)/lib/libfdt.a $(HDEPS)/lib/libfatfs.a $(HDEPS)/lib/libz.a -Wl,--end-group
+RUNS ?= 20000
+fuzz: $(fuzz-bins)
+	$(Q)$(PYTHON) tests/run_fuzz.py --runs $(RUNS) $(fuzz-bins)
+
+# ---- tests -------------------------------------------------------------------------------------------------------
+check: image
+	$(Q)$(PYTHON) scripts/check.py --build $(B) --cross $(CROSS_COMPILE)
+selftest:
+	$(Q)$(PYTHON) tests/run_qemu.py --select selftest
+qemu-test: image
+	$(Q)$(PYTHON) tests/run_qemu.py $(if $(T),--select $(T))
+test:
+	$(Q)$(PYTHON) tests/run_all.py
+
+compile_commands.json: FORCE
+	$(Q)$(PYTHON) scripts/compile_commands.py "$(CC) $(cflags)" $(B) $(image-objs) > $@
+
+clean:
+	$(Q)rm -rf build compile_commands.json
+
+help:
+	@cat scripts/help.txt
+
+-include $(image-objs:.o=.d) $(host-all-objs:.o=.d) $(B)/lodge.ld.d $(B)/asm-offsets.d \
+  $(shell find $(H)/unit $(H)/fuzz $(H)/tool -name '*.d' 2>/dev/null)

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The contract, part 3: page-table formats, TLB and cache maintenance.
+//
+// One walker (kernel/mm/aspace.c) serves every page-table format; a format is a small const policy (struct pt_format,
+// kernel/mm/pt_format.h) that lives in kernel/mm as pure code, so that the host can test all of them. What is left to
+// the architecture is which format applies and the instructions.
+#pragma once
+
+#include "kernel/lib/types.h"
+
+struct pt_format;
+
+// The direct map: all RAM but the image, at one offset. Both are constant-time and valid from kernel_main() on for
+// addresses in RAM or the image; virt_to_phys of anything else is undefined.
+void *arch_phys_to_virt(hpa_t pa);
+hpa_t arch_virt_to_phys(const void *va);
+
+// The format of the hypervisor's own table and of guests' tables on this machine (a run-time fact).
+const struct pt_format *arch_host_pt_format(void);
+const struct pt_format *arch_guest_pt_format(void);
+
+// The hypervisor's root table, as left by arch/<a>/boot, and the virtual window that mmio and stack mappings come from.
+hpa_t arch_host_pt_root(void);
+uintptr_t arch_vmap_base(void);
+uint64_t arch_vmap_size(void);
+
+// Invalidates the host TLB for [va, va + size) on all CPUs (broadcast where the hardware has it).
+void arch_tlb_flush_host(uintptr_t va, uint64_t size);
+
+// Invalidates what the TLBs of all CPUs hold for guest address space `vmid`: [base, base + size) and everything
+// derived from it. size 0: everything of that vmid.
+void arch_tlb_flush_guest(unsigned vmid, gpa_t base, uint64_t size);
+
+// Makes page-table writes visible to the table walkers.
+void arch_pt_publish(void);
+
+// Data cache by address, to the point of coherency; va need not be aligned.
+void arch_dcache_clean(const void *va, uint64_t size);
+void arch_dcache_clean_invalidate(const void *va, uint64_t size);
+
+// After new instructions were written (or loaded for a guest) and cleaned: invalidate instruction caches of all CPUs.
+void arch_icache_invalidate_all(void);
+
+// Zeroes whole pages with the fastest store the machine has (DC ZVA, cbo.zero, rep stos).
+void arch_zero_pages(void *va, uint64_t size);

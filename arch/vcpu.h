@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The contract, part 6: a virtual CPU.
+//
+// arch_vcpu_run() enters the guest and handles traps on the vCPU thread's own stack. An architecture decodes each trap
+// into one neutral `struct vcpu_exit` and hands it to the table of upcalls; what needs no device (its own system
+// registers, say) it finishes alone. Nothing here knows a device, a bus or a scheduler.
+#pragma once
+
+#include "kernel/lib/status.h"
+#include "kernel/lib/types.h"
+
+#include <asm/vcpu.h> // struct arch_vcpu
+
+enum vcpu_exit_kind {
+    VCPU_EXIT_DONE,         // finished by the architecture
+    VCPU_EXIT_IRQ,          // a host interrupt
+    VCPU_EXIT_MMIO,         // access to an unmapped or read-only guest physical address
+    VCPU_EXIT_PIO,          // port access
+    VCPU_EXIT_HYPERCALL,    // firmware-style call the architecture has no answer for
+    VCPU_EXIT_IDLE,         // WFI, HLT
+    VCPU_EXIT_CPU_ON,       // start another vCPU
+    VCPU_EXIT_CPU_OFF,      // this vCPU stops
+    VCPU_EXIT_POWEROFF,     // the guest turns itself off
+    VCPU_EXIT_RESET,        // the guest resets itself
+    VCPU_EXIT_FAULT,        // nothing architectural can be done: stop the VM with a fault card
+    VCPU_EXIT_ENTRY_FAILED, // the hardware refused to enter the guest
+    VCPU_EXIT_COUNT
+};
+
+struct vcpu_exit {
+    enum vcpu_exit_kind kind;
+    union {
+        struct {
+            gpa_t gpa;
+            uint64_t value;   // to write, or what was read; zero-extended
+            uint8_t size;     // bytes: 1 2 4 8
+            bool write;
+            bool sign_extend; // the architecture's own: applied by it after the handler returned
+            bool exec;        // instruction fetch: no device can answer
+        } mmio;
+        struct {
+            uint16_t port;
+            uint32_t value;
+            uint8_t size; // 1 2 4
+            bool write;
+        } pio;
+        struct {
+            uint64_t target; // MPIDR affinity, hart id or APIC id
+            uint64_t entry;
+            uint64_t arg;
+            int64_t result; // neutral: 0, or a negative enum status for the architecture to translate
+        } cpu_on;
+        struct {
+            uint64_t function;
+            uint64_t args[6];
+            uint64_t result[4];
+            bool handled;
+        } hypercall;
+        struct {
+            const char *reason; // static text, for the fault card
+            uint64_t syndrome;
+            gva_t gva;
+            gpa_t gpa;
+            bool gpa_valid;
+        } fault;
+    };
+};
+
+// What the neutral core does about an exit, as seen by the architecture.
+enum vcpu_verdict {
+    VCPU_RESUME, // go on; the architecture finishes the instruction first (load the value, advance the pc)
+    VCPU_ABORT,  // MMIO: nobody answers there; inject the architecture's synchronous external abort
+    VCPU_LEAVE,  // return from arch_vcpu_run()
+};
+
+// Called by arch_vcpu_run() on the vCPU's own thread, interrupts masked, no lock held.
+struct vcpu_upcalls {
+    // An exit of any kind but DONE and IRQ.
+    enum vcpu_verdict (*exit)(struct arch_vcpu *av, struct vcpu_exit *exit);
+    // A host interrupt is pending: take and dispatch it, let the scheduler run.
+    void (*host_irq)(struct arch_vcpu *av);
+    // Called before every entry while av->requests is not zero. VCPU_LEAVE leaves.
+    enum vcpu_verdict (*requests)(struct arch_vcpu *av);
+};
+
+// Where a vCPU starts: the architecture's boot protocol state is derived from these.
+struct vcpu_entry {
+    uint64_t pc;
+    uint64_t arg;    // x0 / a1 / rsi: usually the guest address of the device tree
+    uint64_t hw_id;  // a0 on riscv64
+    uint8_t mode;    // architecture's own: 0 is the default (EL1h AArch64, VS-mode, 64-bit Linux entry)
+};
+
+// `index` is the vCPU's number in its VM: it becomes MPIDR affinity, hart id or APIC id.
+enum status arch_vcpu_create(struct arch_vcpu *av, struct arch_vm *vm, unsigned index, const struct vcpu_upcalls *up);
+void arch_vcpu_destroy(struct arch_vcpu *av);
+
+// Puts all registers into the architectural reset state, then applies `entry`. The vCPU is not loaded anywhere.
+void arch_vcpu_reset(struct arch_vcpu *av, const struct vcpu_entry *entry);
+
+// Moves system registers and FP/SIMD state into and out of the running CPU. Interrupts masked. A vCPU stays loaded
+// while other threads run, until another vCPU is loaded on that CPU.
+void arch_vcpu_load(struct arch_vcpu *av);
+void arch_vcpu_put(struct arch_vcpu *av);
+
+// When the guest next needs the CPU for one of its timers, in arch_time_now() ticks; UINT64_MAX when none is armed.
+// Valid for a vCPU that is not loaded, or on the CPU where it is loaded.
+uint64_t arch_vcpu_timer_deadline(const struct arch_vcpu *av);
+
+// Which vtimer lines are asserted now (bit 0: virtual, bit 1: physical); same validity.
+uint32_t arch_vcpu_timer_lines(const struct arch_vcpu *av);
+
+// Enters the guest and stays until an upcall says VCPU_LEAVE. The vCPU is loaded on this CPU. Interrupts masked.
+void arch_vcpu_run(struct arch_vcpu *av);
+
+// True when the idle instruction traps; the scheduler's choice. Takes effect at the next entry.
+void arch_vcpu_trap_idle(struct arch_vcpu *av, bool trap);
+
+// Register access by specification number (aarch64: 0-30 x, 31 sp, 32 pc, 33 pstate). For dumps and the shell; the vCPU
+// is not running.
+uint64_t arch_vcpu_reg(const struct arch_vcpu *av, unsigned reg);
+
+// Describes the vCPU for a fault card, a line at a time.
+void arch_vcpu_dump(const struct arch_vcpu *av, void (*line)(void *ctx, const char *text), void *ctx);

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The contract, part 5: the virtualisation extension and the per-VM part.
+#pragma once
+
+#include "kernel/lib/status.h"
+#include "kernel/lib/types.h"
+
+#include <asm/virt.h> // struct arch_vm
+
+struct virt_caps {
+    unsigned ipa_bits;   // guest physical address bits that a stage-2 / EPT table can translate here
+    unsigned vmid_count; // address-space identifiers, including 0 which is never given to a guest
+    const char *name;    // "EL2", "HS-mode", "SVM", "VMX"
+    char text[128];      // features in one line for the banner
+};
+
+// Finds out what this machine can do. Boot CPU. E_UNSUPPORTED when there is no virtualisation: the text then says why.
+enum status arch_virt_probe(struct virt_caps *caps);
+
+// Turns virtualisation on for this CPU. Every CPU, interrupts masked.
+enum status arch_virt_enable(void);
+
+// Per-VM state: `root` is the guest page table's root, `vmid` its identifier. vCPU or worker thread.
+enum status arch_vm_create(struct arch_vm *vm, hpa_t root, unsigned vmid);
+void arch_vm_destroy(struct arch_vm *vm);

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a driver matches on: one piece of hardware as an enumerator (FDT, ACPI, PCI) found it.
+#pragma once
+
+#include "kernel/lib/status.h"
+#include "kernel/lib/types.h"
+
+#define HW_IDS_MAX 4
+#define HW_REGS_MAX 5
+#define HW_IRQS_MAX 4
+
+struct hw_irq {
+    unsigned irq; // number of the root controller
+    bool level;
+};
+
+struct hw_desc {
+    const char *name;             // the enumerator's own name for it, for messages
+    const char *ids[HW_IDS_MAX];  // FDT "compatible" strings, ACPI HIDs, "pci:vvvv:dddd"
+    unsigned id_count;
+    struct {
+        hpa_t base;
+        uint64_t size;
+    } regs[HW_REGS_MAX];
+    unsigned reg_count;
+    struct hw_irq irqs[HW_IRQS_MAX];
+    unsigned irq_count;
+    bool is_console; // stdout-path names it
+};
+
+// Order in which drivers are probed.
+enum driver_class { DRIVER_IRQCHIP, DRIVER_CONSOLE, DRIVER_DEVICE };
+
+struct driver {
+    const char *name;
+    enum driver_class class;
+    const char *const *ids; // NULL-terminated
+    // OK: taken. E_UNSUPPORTED: not this one after all. Anything else is reported. Boot CPU, interrupts masked.
+    enum status (*probe)(const struct hw_desc *hw);
+};
+
+// Drivers announce themselves through a linker-section table.
+#define DRIVER_DEFINE(ident) \
+    static const struct driver *const ident##_entry __attribute__((used, section("drivers"))) = &(ident)
+
+// Offers every piece of hardware to the drivers of one class, in the enumerator's order.
+void dev_probe(enum driver_class class);
+
+// The registered list of hardware; filled by the enumerator (kernel/dev/fdt_enum.c).
+unsigned hw_count(void);
+const struct hw_desc *hw_get(unsigned i);
+enum status hw_add(const struct hw_desc *hw);

@@ -1,0 +1,2 @@
+tool-objs += kernel/lib/status.o
+common-objs += kernel/lib/status.o

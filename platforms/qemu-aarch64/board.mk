@@ -1,0 +1,2 @@
+# QEMU's `virt` machine.
+board-objs +=

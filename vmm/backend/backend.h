@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Where device data goes. Devices (vmm/devices, vmm/virtio) call these; back ends (vmm/backend) implement them.
+#pragma once
+
+#include "kernel/dev/block.h"
+#include "kernel/lib/status.h"
+#include "kernel/lib/types.h"
+
+struct char_backend;
+
+struct char_backend_ops {
+    // Takes up to `len` bytes, returns how many; fewer means full: front end is told by tx_ready(). Never blocks. Any thread.
+    size_t (*write)(struct char_backend *be, const void *buf, size_t len);
+    // Takes up to `len` input bytes, returns how many. Never blocks.
+    size_t (*read)(struct char_backend *be, void *buf, size_t len);
+    void (*destroy)(struct char_backend *be);
+};
+
+// The device's side; called by the back end from a worker thread or interrupt context, no back-end lock held.
+struct char_frontend_ops {
+    void (*rx_ready)(void *dev); // input is waiting
+    void (*tx_ready)(void *dev); // there is room again
+};
+
+struct char_backend {
+    const struct char_backend_ops *ops;
+    const struct char_frontend_ops *front; // NULL until attached
+    void *dev;
+};
+
+// Block back ends speak struct block_request (kernel/dev/block.h): segments point into guest memory, already checked.
+struct blk_backend;
+
+struct blk_backend_ops {
+    // Takes the request or fails at once. done() comes from a worker thread or interrupt context, never from inside submit().
+    enum status (*submit)(struct blk_backend *be, struct block_request *req);
+    void (*destroy)(struct blk_backend *be); // nothing is in flight
+};
+
+struct blk_backend {
+    const struct blk_backend_ops *ops;
+    uint64_t sector_count; // of 512 bytes
+    bool read_only;
+    bool can_flush;
+    char serial[20];
+};

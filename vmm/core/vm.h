@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A virtual machine: identity, state machine, memory, buses, vCPUs, devices.
+#pragma once
+
+#include "arch/virt.h"
+#include "kernel/lib/list.h"
+#include "kernel/lib/status.h"
+#include "kernel/lib/types.h"
+#include "kernel/log/log.h"
+#include "kernel/mm/aspace.h"
+#include "kernel/sched/thread.h"
+#include "vmm/config/config.h"
+#include "vmm/config/plan.h"
+#include "vmm/core/gmem.h"
+#include "vmm/core/io_bus.h"
+#include "vmm/core/irq_line.h"
+#include "vmm/core/vdev.h"
+
+enum vm_state {
+    VM_CREATED, // configured and loaded, no vCPU has run
+    VM_RUNNING,
+    VM_PAUSED,
+    VM_STOPPING, // a stop or reset was asked for; vCPUs are leaving
+    VM_STOPPED,  // powered off or stopped by the operator
+    VM_CRASHED,  // stopped with a fault card
+    VM_STATE_COUNT
+};
+
+enum vm_stop_reason { VM_STOP_NONE, VM_STOP_POWEROFF, VM_STOP_RESET, VM_STOP_FORCED, VM_STOP_FAULT };
+
+struct vcpu;
+
+struct vm {
+    unsigned id; // dense, from 1
+    const struct vm_config *config;
+    struct vm_plan plan;
+    _Atomic enum vm_state state; // changed by vm_*() only, with `lock` held
+    _Atomic enum vm_stop_reason stop_reason;
+    struct spinlock lock;
+
+    struct arch_vm arch;
+    unsigned vmid;
+    struct aspace stage2;
+    struct tlb_sink tlb_sink;
+    struct gmem gmem;
+    struct io_bus mmio;
+    struct io_bus pio;
+    struct virqchip *irqchip;
+    struct list_node devices;
+    unsigned vcpu_count;
+    struct vcpu **vcpus;
+    uint64_t time_offset; // vm_now() = arch_time_now() - time_offset
+    struct log_limit warn_limit;
+    char fault[512]; // the fault card's summary; empty when none
+    unsigned restarts;
+    void *manage; // vmm/manage's
+};
+
+static inline const char *vm_name(const struct vm *vm)
+{
+    return vm->config->name;
+}
+
+// Guest time in host ticks since the VM was created; feeds every emulated clock.
+uint64_t vm_now(const struct vm *vm);
+
+const char *vm_state_name(enum vm_state s);
+
+// Rate-limited log line "[name] ..." about something odd that the guest did. Any context.
+__attribute__((format(printf, 2, 3))) void vm_warn(struct vm *vm, const char *fmt, ...);
+
+// Asks all vCPUs to leave and records why. Any context; returns at once.
+void vm_request_stop(struct vm *vm, enum vm_stop_reason reason);
