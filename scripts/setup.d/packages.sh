@@ -53,31 +53,28 @@ packages_done() {
         { [ "$CHECK_ONLY" = yes ] || stamp_write "$(packages_stamp "$1")" "$(hash_of "${PACKAGES[$1]}")"; }
 }
 
-# package_names SET: real package names, an "a|b" resolved to the first that apt knows.
-package_names() {
+# real_names ITEM...: package names, an "a|b" resolved to the first that apt knows.
+real_names() {
     local item name
-    for item in ${PACKAGES[$1]} ${CC_PACKAGE[$1]:+"${CC_PACKAGE[$1]}"}; do
-        item=${item%%:*}
+    for item in "$@"; do
         for name in ${item//|/ }; do
             apt-cache show "$name" >/dev/null 2>&1 && break
         done
         echo "$name"
     done
-    # A compiler that is already here under another prefix is not installed a second time: see packages_install.
 }
 
 packages_install() {
-    local names stamp
+    local stamp
     stamp=$(packages_stamp "$1")
     export DEBIAN_FRONTEND=noninteractive
     stamp_write "$stamp" installing
-    as_root dpkg --configure -a
+    as_root dpkg --configure -a                    # what an interrupted installation left undone
     as_root apt-get -q -o DPkg::Lock::Timeout=300 update || echo "update failed: trying with the lists at hand"
     packages_missing "$1"
-    names=$(package_names "$1")
-    cross_prefix "$1" && names=$(echo "$names" | grep -vx "${CC_PACKAGE[$1]:-none}" || true)
-    # shellcheck disable=SC2086
-    as_root apt-get -q -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 install --no-install-recommends $names
+    # shellcheck disable=SC2046,SC2086
+    as_root apt-get -q -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 install --no-install-recommends \
+        $(real_names $MISSING)
     packages_missing "$1"
     [ -z "$MISSING" ] || { echo "installed, but still not found:$MISSING"; return 1; }
     stamp_write "$stamp" "$(hash_of "${PACKAGES[$1]}")"
