@@ -105,6 +105,7 @@ lib_hash() {
 declare -A LIB_HASH
 libs_hashes() {
     local lib status=0
+    LIB_HASH=()
     cross_prefix "$1" || return 1
     COMPILER=$("${PREFIX}gcc" -dumpmachine -dumpfullversion)
     lib_cflags "$1"
@@ -154,7 +155,8 @@ libs_plan() {
 
 # lib_current ARCH LIBRARY: is this one (not yet all of them) built?
 lib_current() {
-    [ "$(source_id "$2")" != missing ] && { libs_hashes "$1" || true; } && stamp_is "$CACHE/stamps/lib-$1-$2" "${LIB_HASH[$2]}" &&
+    [ "$(source_id "$2")" != missing ] && { libs_hashes "$1" || true; } &&
+        stamp_is "$CACHE/stamps/lib-$1-$2" "${LIB_HASH[$2]:-no compiler}" &&
         [ -e "$CACHE/deps/$1/lib" ]
 }
 
