@@ -71,7 +71,10 @@ guest_make() {
     linux=$(linux_folder "$1")
     busybox=$(find "$(busybox_folder "$1")" -path '*bin/busybox' -type f | head -n 1)
     kernel=$(compgen -G "$linux/boot/${KERNEL_FILE[$1]}-*" | sort -V | tail -n 1)
-    [ -n "$kernel" ] && [ -n "$busybox" ] || { echo "no kernel or busybox in $linux, $(busybox_folder "$1")"; return 1; }
+    if [ -z "$kernel" ] || [ -z "$busybox" ]; then
+        echo "no boot/${KERNEL_FILE[$1]}-* in $linux or no bin/busybox in $(busybox_folder "$1")"
+        return 1
+    fi
     mkdir -p "$to"
     rm -f "$to/.ready"
     cp "$kernel" "$to/kernel.new"

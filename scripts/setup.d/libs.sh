@@ -15,8 +15,7 @@ PICOLIBC_OTHER="search/qsort search/bsearch errno/errno"
 
 build_picolibc() {
     local src inc=$DEPS/include
-    src=$(echo "$1"/newlib/libc)
-    [ -d "$src" ] || src=$(echo "$1"/*/newlib/libc)
+    src=$(compgen -G "$1/newlib/libc" || compgen -G "$1/*/newlib/libc")
     rm -rf "$inc.new"
     mkdir -p "$inc.new"
     cp -R "$src/include/." "$inc.new/"
