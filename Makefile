@@ -8,7 +8,7 @@ LOG      ?=
 SMP      ?= 2
 MEM      ?= 1G
 LODGE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/lodge
-export LODGE_CACHE ARCH PLATFORM SMP MEM CROSS_COMPILE
+export LODGE_CACHE ARCH PLATFORM SMP MEM
 
 PYTHON := /usr/bin/python3
 Q      := $(if $(V),,@)
@@ -27,6 +27,7 @@ FORCE:
 # ---- toolchain ---------------------------------------------------------------------------------------------------
 include arch/$(ARCH)/arch.mk
 CROSS_COMPILE ?= $(firstword $(foreach p,$(cross-prefixes),$(if $(shell command -v $(p)gcc),$(p))) $(lastword $(cross-prefixes)))
+export CROSS_COMPILE
 CC      := $(CROSS_COMPILE)gcc
 OBJCOPY := $(CROSS_COMPILE)objcopy
 HOSTCC  := gcc

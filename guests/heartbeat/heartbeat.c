@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// heartbeat: the smallest useful guest. Prints a counter each second by timer interrupt, sleeping in between, and
+// answers lines of input; a few commands misbehave on purpose, for tests of the hypervisor.
+#include "guests/lib/guest.h"
+
+#define LINE_MAX 128
+
+static char line[LINE_MAX];
+static unsigned line_len;
+static uint64_t beats;
+
+struct command {
+    const char *name;
+    const char *help;
+    void (*run)(void);
+};
+
+static void run_help(void);
+
+// An address where no board has anything.
+static uintptr_t nowhere(void)
+{
+    return board.ram_base > 0x30000000 ? 0x30000000 : 0xf0000000;
+}
+
+static void run_status(void)
+{
+    print("status: heartbeat %lu, counter %lu at %lu Hz, GICv%u, RAM at 0x%lx, %lu MiB, bootargs \"%s\"\n",
+          beats, time_now(), time_hz(), board.gic_version, board.ram_base, board.ram_size >> 20,
+          board.bootargs);
+}
+
+static void run_poweroff(void)
+{
+    print("poweroff\n");
+    power_off();
+}
+
+static void run_reset(void)
+{
+    print("reset\n");
+    power_reset();
+}
+
+static void run_crash(void)
+{
+    print("crash: reading an address where nothing lives\n");
+    print("crash: read 0x%x\n", *(volatile uint32_t *)nowhere());
+}
+
+static void run_wild(void)
+{
+    void (*target)(void) = (void (*)(void))nowhere();
+
+    print("wild: branching to an address where nothing lives\n");
+    target();
+}
+
+static void run_undef(void)
+{
+    print("undef: executing an undefined instruction\n");
+    __asm__ volatile(".inst 0x00000000");
+}
+
+static void run_spin(void)
+{
+    print("spin: interrupts masked, for ever\n");
+    irq_set_mask(true);
+    for (;;) {
+        __asm__ volatile("");
+    }
+}
+
+static const struct command commands[] = {
+    {"help", "this list", run_help},
+    {"status", "what this guest knows of itself", run_status},
+    {"poweroff", "turn this guest off", run_poweroff},
+    {"reset", "start this guest again", run_reset},
+    {"crash", "read an unmapped address", run_crash},
+    {"wild", "branch to an unmapped address", run_wild},
+    {"undef", "execute an undefined instruction", run_undef},
+    {"spin", "mask interrupts and spin for ever", run_spin},
+};
+#define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
+
+static void run_help(void)
+{
+    for (unsigned i = 0; i < COMMAND_COUNT; i++) {
+        print("  %s: %s\n", commands[i].name, commands[i].help);
+    }
+    print("  anything else is echoed\n");
+}
+
+static void answer(void)
+{
+    for (unsigned i = 0; i < COMMAND_COUNT; i++) {
+        if (text_equal(line, commands[i].name)) {
+            commands[i].run();
+            return;
+        }
+    }
+    print("echo: %s\n", line);
+}
+
+static void take_input(void)
+{
+    for (int c = get_char(); c >= 0; c = get_char()) {
+        if (c == '\r' || c == '\n') {
+            line[line_len] = 0;
+            if (line_len) {
+                line_len = 0;
+                answer();
+            }
+        } else if ((c == '\b' || c == 0x7f) && line_len) {
+            line_len--;
+        } else if (c >= ' ' && c < 0x7f && line_len + 1 < LINE_MAX) {
+            line[line_len++] = (char)c;
+        }
+    }
+}
+
+void guest_main(void)
+{
+    print("heartbeat: up, type help\n");
+    timer_start(time_hz());
+    for (;;) {
+        while (beats < timer_periods()) {
+            print("heartbeat %lu\n", ++beats);
+        }
+        take_input();
+        irq_wait();
+    }
+}

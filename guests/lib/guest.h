@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The library of Lodge's own tiny guests: console, interrupts, one periodic timer, firmware calls.
+//
+// Freestanding: only the compiler's own headers. Devices are found in the device tree handed over at entry; without
+// one, the addresses of the virtual board are taken. One vCPU, MMU off, interrupts come in on the only stack.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// The guest's own code; called once with interrupts masked, console and interrupt controller ready.
+void guest_main(void);
+
+// ---- console (console.c, uart of the architecture) ----
+
+// %s %c %d %u %x %p with optional l, width and leading zero; '\n' becomes CR LF.
+__attribute__((format(printf, 1, 2))) void print(const char *fmt, ...);
+void put_char(char c);
+// The next received character, -1 when there is none.
+int get_char(void);
+
+// ---- what the device tree says (fdt.c) ----
+
+struct board {
+    const void *fdt; // NULL: none was handed over
+    uint64_t uart;
+    uint32_t uart_irq;
+    unsigned gic_version;
+    uint64_t gicd, gicr, gicc;
+    uint64_t ram_base, ram_size;
+    uint64_t rtc;
+    uint64_t virtio; // lowest virtio-mmio slot, 0 when there is none
+    unsigned virtio_count;
+    char bootargs[256];
+};
+extern struct board board;
+
+// Fills `board` from the tree at `fdt`; false and unchanged when that is no device tree.
+bool board_from_fdt(const void *fdt);
+
+// ---- interrupts, timer, traps (architecture) ----
+
+void irq_setup(void);
+void irq_enable_line(uint32_t intid);
+void irq_set_mask(bool masked);
+// Sleeps until an interrupt is pending, then takes it. Called and returns with interrupts masked.
+void irq_wait(void);
+
+uint64_t time_now(void);
+uint64_t time_hz(void);
+// Counts periods since the timer was started.
+void timer_start(uint64_t ticks);
+uint64_t timer_periods(void);
+
+// A synchronous exception, as a guest that provokes one on purpose sees it.
+struct trap_info {
+    bool taken;
+    uint64_t syndrome;
+    uint64_t address;
+    uint64_t pc;
+};
+extern volatile struct trap_info last_trap;
+// While set, an exception is recorded in last_trap and the faulting instruction skipped; otherwise it is printed and
+// the guest powers itself off. A branch to nowhere returns to `resume` when that is not 0.
+extern volatile bool trap_expected;
+extern volatile uint64_t trap_resume;
+
+// ---- firmware ----
+
+uint64_t firmware_call(uint64_t function, uint64_t a1, uint64_t a2, uint64_t a3);
+_Noreturn void power_off(void);
+_Noreturn void power_reset(void);
+
+// ---- odds and ends ----
+
+bool text_equal(const char *a, const char *b);
+bool text_starts(const char *text, const char *prefix);
+// Copies with termination; the number of bytes copied.
+size_t text_copy(char *to, size_t size, const char *from);
+void *memcpy(void *restrict to, const void *restrict from, size_t n);
+void *memset(void *to, int c, size_t n);
