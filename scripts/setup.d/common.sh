@@ -46,7 +46,7 @@ can_be_root() {
 # so that each can say "[3/9]".
 
 STEP_TEXT=()
-STEP_KIND=()                  # must | guest
+STEP_KIND=()                  # must, or guest:ARCH
 STEP_COMMAND=()
 
 step_add() {
@@ -79,16 +79,17 @@ step_run() {
 }
 
 steps_run() {
-    local i failed_guests=""
+    local i failed=""
     mkdir -p "$CACHE/log"
     for i in "${!STEP_TEXT[@]}"; do
+        [[ " $failed " != *" ${STEP_KIND[i]} "* ]] || continue
         step_run "$i"
         [ $STEP_OK = no ] || continue
-        if [ "${STEP_KIND[i]}" != guest ] || [ "$ALLOW_MISSING_GUESTS" = no ]; then
+        if [ "${STEP_KIND[i]}" = must ] || [ "$ALLOW_MISSING_GUESTS" = no ]; then
             die "stopped at: ${STEP_TEXT[i]}. Run it again to go on from there."
         fi
-        failed_guests=yes
+        failed+=" ${STEP_KIND[i]}"
     done
-    [ -z "$failed_guests" ] ||
-        printf 'setup: WARNING: a Debian guest is missing (see above); other configurations still run.\n' >&2
+    [ -z "$failed" ] ||
+        printf 'setup: WARNING: Debian guest missing (%s); configurations without it still run.\n' "${failed# }" >&2
 }

@@ -7,13 +7,12 @@
 # debian_mirror: the mirror this machine's own apt uses.
 debian_mirror() {
     local uri="${DEBIAN_MIRROR:-}"
-    command -v apt-get >/dev/null || { echo "this machine has no apt" >&2; return 1; }
     [ -n "$uri" ] || uri=$(mirror_of_machine)
     if [ -z "$uri" ] && can_be_root; then          # a fresh machine has no lists yet
         as_root apt-get -q update >&2
         uri=$(mirror_of_machine)
     fi
-    [ -n "$uri" ] || { echo "no Debian mirror in apt's configuration: set DEBIAN_MIRROR=URI" >&2; return 1; }
+    [ -n "$uri" ] || by_hand "This machine's apt knows no Debian mirror, and sources or guest files are missing."
     echo "${uri%/}"
 }
 
@@ -27,6 +26,7 @@ apt_root() {
     local root="$CACHE/apt/$1-$2" mirror
     export APT_CONFIG="$root/apt.conf"
     [ -e "$root/updated" ] && return 0
+    command -v apt-get >/dev/null || by_hand "This machine has no apt, and sources or guest files are missing."
     mirror=$(unset APT_CONFIG; debian_mirror)
     mkdir -p "$root/state/lists/partial" "$root/cache/archives/partial"
     : >"$root/status"

@@ -76,11 +76,11 @@ guest_make() {
         return 1
     fi
     mkdir -p "$to"
-    rm -f "$to/.ready"
     cp "$kernel" "$to/kernel.new"
     # shellcheck disable=SC2086
     /usr/bin/python3 "$SETUP_D/initrd.py" --busybox "$busybox" --init "$TOP/guests/debian/init" \
         --modules-from "$linux" --out "$to/initrd.new" $GUEST_MODULES
+    rm -f "$to/.ready"
     mv -f "$to/kernel.new" "$to/kernel"
     mv -f "$to/initrd.new" "$to/initrd"
     { basename "$kernel"; head -qn 1 "$linux/.from" "$(busybox_folder "$1")/.from" 2>/dev/null || true; } >"$to/version"
@@ -91,8 +91,8 @@ guest_plan() {
     guest_done "$1" && return 0
     linux_files "$1"
     [ -n "${LINUX_DIR:-}" ] || unpacked "$(linux_folder "$1")" "${LINUX_FILES[@]}" ||
-        step_add guest "Debian kernel for $1 (${KERNEL_PACKAGE[$1]})" guest_get_linux "$1"
+        step_add "guest:$1" "Debian kernel for $1 (${KERNEL_PACKAGE[$1]})" guest_get_linux "$1"
     [ -e "$(busybox_folder "$1")/.from" ] || [ -n "${BUSYBOX_DIR:-}" ] ||
-        step_add guest "busybox for $1" guest_get_busybox "$1"
-    step_add guest "Debian guest for $1: kernel and initrd" guest_make "$1"
+        step_add "guest:$1" "busybox for $1" guest_get_busybox "$1"
+    step_add "guest:$1" "Debian guest for $1: kernel and initrd" guest_make "$1"
 }

@@ -33,6 +33,7 @@ packages_missing() {
     local item
     MISSING=""
     for item in ${PACKAGES[$1]}; do
+        [ "${item%%:*}" != debian-archive-keyring ] || command -v apt-get >/dev/null || continue
         present "${item#*:}" || MISSING+=" ${item%%:*}"
     done
     case " $ALL_ARCHES " in
@@ -91,7 +92,7 @@ packages_plan() {
 packages_possible() {
     [ -n "$NEED_PACKAGES" ] || return 0
     if ! command -v apt-get >/dev/null; then
-        by_hand "This machine has no apt. Please provide:$NEED_PACKAGES"
+        by_hand "This machine has no apt. Please provide what these Debian packages hold:$NEED_PACKAGES"
     fi
     [ "$OFFLINE" = no ] || die "offline, and these packages are not installed:$NEED_PACKAGES"
     can_be_root || {

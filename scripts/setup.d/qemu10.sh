@@ -23,5 +23,6 @@ qemu10_get() {
 
 qemu10_plan() {
     [ -s "$CACHE/qemu10/version" ] && return 0
+    qemu-system-aarch64 --version 2>/dev/null | grep -qE 'version [1-9][0-9]' && return 0
     step_add must "QEMU 10 beside the installed one" qemu10_get
 }

@@ -11,7 +11,7 @@ ALL_ARCHES="aarch64 riscv64 x86_64 host"
 
 declare -A PACKAGES=(
     [base]="gcc:gcc libc6-dev:/usr/include/stdlib.h make:make python3:python3 mtools:mcopy
-            dosfstools:/usr/sbin/mkfs.fat debian-archive-keyring:/usr/share/keyrings/debian-archive-keyring.gpg"
+            dosfstools:mkfs.fat debian-archive-keyring:/usr/share/keyrings/debian-archive-keyring.gpg"
     [aarch64]="qemu-system-arm:qemu-system-aarch64"
     [riscv64]="qemu-system-riscv|qemu-system-misc:qemu-system-riscv64 opensbi:/usr/lib/riscv64-linux-gnu/opensbi"
     [x86_64]="qemu-system-x86:qemu-system-x86_64 bochs:bochs bochsbios:/usr/share/bochs/BIOS-bochs-latest
