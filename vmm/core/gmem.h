@@ -12,7 +12,13 @@
 #include "kernel/mm/aspace.h"
 #include "kernel/sync/spinlock.h"
 
-enum gmem_kind { GMEM_RAM, GMEM_ROM, GMEM_FIRMWARE, GMEM_SHARED, GMEM_DEVICE };
+enum gmem_kind {
+    GMEM_RAM,
+    GMEM_ROM,
+    GMEM_FIRMWARE,
+    GMEM_SHARED,
+    GMEM_DEVICE
+};
 
 struct gmem_extent {
     uint64_t offset; // in the region; the list is sorted and gapless
@@ -55,17 +61,20 @@ const struct gmem_region *gmem_region(struct gmem *gm, unsigned i);
 uint64_t gmem_size(struct gmem *gm, enum gmem_kind kind); // sum, bytes
 
 // Copies; *done (may be NULL) is the number of bytes copied before the first hole or region without permission. OK: all; E_PARTIAL: some;
-// E_RANGE: none; E_OVERFLOW: the range wraps; E_PERM: the first byte's region does not allow it. Zero length: OK.
+// E_RANGE: none; E_OVERFLOW: the range wraps; E_PERM: the first byte's region does not allow it (or is GMEM_DEVICE,
+// which holds no data). Zero length: OK.
 enum status gmem_read(struct gmem *gm, gpa_t addr, void *buf, uint64_t len, uint64_t *done);
 enum status gmem_write(struct gmem *gm, gpa_t addr, const void *buf, uint64_t len, uint64_t *done);
 // For loaders: ignores PERM_W (ROM, firmware), cleans the data cache to the point of coherency.
 enum status gmem_load(struct gmem *gm, gpa_t addr, const void *buf, uint64_t len);
+// Likewise, with zeroes; long ranges take long: worker threads.
 enum status gmem_zero(struct gmem *gm, gpa_t addr, uint64_t len);
 
 // True when all of [addr, addr + len) is memory with `perm`.
 bool gmem_check(struct gmem *gm, gpa_t addr, uint64_t len, uint8_t perm);
 
-// A pointer to the contiguous piece at `addr` (at most `len` bytes, *piece says how many), NULL when not memory with `perm`. With PERM_W the
+// A pointer to the contiguous piece at `addr` (at most `len` bytes, *piece says how many), NULL (*piece 0) when not
+// memory with `perm`, when [addr, addr + len) wraps or `len` is 0. With PERM_W the
 // whole piece is marked dirty. The guest may change the bytes at any time: for data only, never for control structures.
 void *gmem_ptr(struct gmem *gm, gpa_t addr, uint64_t len, uint8_t perm, uint64_t *piece);
 
@@ -77,5 +86,10 @@ enum status gmem_store16(struct gmem *gm, gpa_t addr, uint16_t v);
 enum status gmem_store32(struct gmem *gm, gpa_t addr, uint32_t v);
 enum status gmem_store64(struct gmem *gm, gpa_t addr, uint64_t v);
 
-// Dirty log of one region: copies up to `words` words out and clears them. E_UNSUPPORTED when not tracked.
+// Marks pages dirty that were written through a gmem_ptr() pointer after it was handed out (device DMA: at completion).
+// E_RANGE at the first hole, E_OVERFLOW.
+enum status gmem_mark_dirty(struct gmem *gm, gpa_t addr, uint64_t len);
+
+// Dirty log of one region: copies `words` words out and clears them; words beyond the region read as clean.
+// E_NOENT when no region starts there, E_UNSUPPORTED when it is not tracked.
 enum status gmem_dirty_take(struct gmem *gm, gpa_t region_base, uint64_t *out, uint64_t words);

@@ -15,12 +15,12 @@ struct io_access {
     uint64_t value;  // to write, or read (zero-extended)
     uint8_t size;    // 1 2 4 8
     bool write;
-    uint16_t vcpu;   // index of the accessing vCPU in its VM
+    uint16_t vcpu; // index of the accessing vCPU in its VM
 };
 
 enum io_result {
     IO_DONE,
-    IO_BAD,       // the device refuses this width or alignment: the guest gets the architecture's external abort
+    IO_BAD, // the device refuses this width or alignment: the guest gets the architecture's external abort
     IO_UNCLAIMED, // nobody lives there
 };
 

@@ -20,11 +20,11 @@ struct vdev_desc {
     const char *node;       // FDT node name without address: "pl011"
     const char *compatible; // "arm,pl011\0arm,primecell", with its length
     uint32_t compatible_len;
-    uint8_t clocks;         // number of references to the fixed clock
+    uint8_t clocks;          // number of references to the fixed clock
     const char *clock_names; // "uartclk\0apb_pclk", with its length
     uint32_t clock_names_len;
     bool dma_coherent;
-    bool is_console;        // stdout-path may point here
+    bool is_console; // stdout-path may point here
 };
 
 struct vdev_ops {
@@ -36,7 +36,10 @@ struct vdev_ops {
     // Stops new back-end work and waits for what is under way; worker thread. NULL: nothing to wait for.
     void (*quiesce)(struct vdev *dev);
     void (*describe)(const struct vdev *dev, struct vdev_desc *out); // NULL: not in the tables
-    enum status (*load)(struct vdev *dev, const void *state); // checks completely, then commits; NULL: plain copy
+    void (*save)(const struct vdev *dev,
+                 void *state); // a consistent copy under the device's lock; NULL: plain copy
+    enum status (*load)(struct vdev *dev,
+                        const void *state); // checks completely, then commits; NULL: plain copy
 };
 
 struct vdev {
@@ -47,6 +50,7 @@ struct vdev {
     void *state;           // ops->state_size bytes
 };
 
-// buf holds ops->state_size bytes. load: E_UNSUPPORTED for another version.
+// `buf` holds ops->state_size bytes; the device's vCPUs are paused. save: E_RANGE when `buf` is too small. load: E_UNSUPPORTED
+// for another version, E_INVAL for another size, else what ops->load says; nothing changes on failure.
 enum status vdev_save(const struct vdev *dev, void *buf, uint32_t size);
 enum status vdev_load(struct vdev *dev, uint32_t version, const void *buf, uint32_t size);
