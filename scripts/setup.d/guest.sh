@@ -27,23 +27,23 @@ guest_done() {
     [ -s "$(guest_folder "$1")/kernel" ] && stamp_is "$(guest_folder "$1")/.ready" "$(guest_hash "$1")"
 }
 
-# The real name of the kernel package changes with each point release: the metapackage knows it.
 guest_get_linux() {
-    local deb_arch=${DEB_ARCH[$1]} name
-    linux_files "$1"
-    # In dl/ the name is known by its shape: the metapackage itself is never fetched.
-    local glob="linux-image-[0-9]*${KERNEL_FLAVOUR[$1]}_*_$deb_arch.deb"
+    # The metapackage itself is never fetched, so the shape of the name is enough to find the file in dl/.
+    local glob="linux-image-[0-9]*${KERNEL_FLAVOUR[$1]}_*_${DEB_ARCH[$1]}.deb"
     if ! fetched_already "$glob"; then
-        [ "$OFFLINE" = no ] || { echo "offline, and $CACHE/dl has no $glob" >&2; return 1; }
-        apt_root "$SUITE" "$deb_arch"
-        name=$(guest_linux_name "$1")
-        if [ -z "$name" ]; then
-            apt_root_update
-            name=$(guest_linux_name "$1")
-        fi
-        fetch "$glob" apt-get -q download "$name"
+        [ "$OFFLINE" = yes ] || apt_root "$SUITE" "${DEB_ARCH[$1]}"
+        fetch "$glob" linux_download "$1"
     fi
+    linux_files "$1"
     unpack "$FETCHED" "$CACHE/src/linux-$1" "${LINUX_FILES[@]}"
+}
+
+# The real name of the kernel package changes with each point release: the metapackage knows it.
+linux_download() {
+    local name
+    name=$(apt-cache depends --important "${KERNEL_PACKAGE[$1]}" |
+        sed -n 's/^ *Depends: \(linux-image-[^ ]*\)$/\1/p' | head -n 1)
+    [ -n "$name" ] && apt-get -q download "$name"
 }
 
 # linux_files ARCH: sets LINUX_FILES to the patterns of what is taken from the kernel package.
@@ -53,11 +53,6 @@ linux_files() {
     for module in $GUEST_MODULES; do
         LINUX_FILES+=("*/$module.ko*")
     done
-}
-
-guest_linux_name() {
-    apt-cache depends --important "${KERNEL_PACKAGE[$1]}" |
-        sed -n 's/^ *Depends: \(linux-image-[^ ]*\)$/\1/p' | head -n 1
 }
 
 guest_get_busybox() {

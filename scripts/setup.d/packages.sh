@@ -96,7 +96,7 @@ packages_possible() {
     fi
     [ "$OFFLINE" = no ] || die "offline, and these packages are not installed:$NEED_PACKAGES"
     can_be_root || {
-        printf 'setup: Debian packages are missing and this needs root. Please run:\n    %s\n' \
+        printf 'setup: Debian packages are missing and this needs root. Please run:\n    %s\nor scripts/setup by sudo.\n' \
             "su -c 'apt-get update && apt-get install -y --no-install-recommends$(first_choice "$NEED_PACKAGES")'" >&2
         exit 1
     }
