@@ -10,10 +10,14 @@
 #define SECTOR_SIZE 512u
 #define BLOCK_SEGMENTS_MAX 16
 
-enum block_op { BLOCK_READ, BLOCK_WRITE, BLOCK_FLUSH };
+enum block_op {
+    BLOCK_READ,
+    BLOCK_WRITE,
+    BLOCK_FLUSH
+};
 
 struct block_segment {
-    void *va; // direct-map or image memory, physically contiguous
+    void *va;      // direct-map or image memory, physically contiguous
     uint32_t size; // bytes, a multiple of SECTOR_SIZE
 };
 

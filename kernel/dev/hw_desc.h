@@ -7,7 +7,7 @@
 #include "kernel/lib/types.h"
 
 #define HW_IDS_MAX 4
-#define HW_REGS_MAX 5
+#define HW_REGS_MAX 8
 #define HW_IRQS_MAX 4
 
 struct hw_irq {
@@ -16,8 +16,8 @@ struct hw_irq {
 };
 
 struct hw_desc {
-    const char *name;             // the enumerator's own name for it, for messages
-    const char *ids[HW_IDS_MAX];  // FDT "compatible" strings, ACPI HIDs, "pci:vvvv:dddd"
+    const char *name;            // the enumerator's own name for it, for messages
+    const char *ids[HW_IDS_MAX]; // FDT "compatible" strings, ACPI HIDs, "pci:vvvv:dddd"
     unsigned id_count;
     struct {
         hpa_t base;
@@ -27,10 +27,15 @@ struct hw_desc {
     struct hw_irq irqs[HW_IRQS_MAX];
     unsigned irq_count;
     bool is_console; // stdout-path names it
+    int fw_node;     // the enumerator's own handle, for hw_prop_*() only; negative when there is none
 };
 
 // Order in which drivers are probed.
-enum driver_class { DRIVER_IRQCHIP, DRIVER_CONSOLE, DRIVER_DEVICE };
+enum driver_class {
+    DRIVER_IRQCHIP,
+    DRIVER_CONSOLE,
+    DRIVER_DEVICE
+};
 
 struct driver {
     const char *name;
@@ -47,7 +52,13 @@ struct driver {
 // Offers every piece of hardware to the drivers of one class, in the enumerator's order.
 void dev_probe(enum driver_class class);
 
-// The registered list of hardware; filled by the enumerator (kernel/dev/fdt_enum.c).
+// The registered list of hardware; filled by the enumerator (kernel/dev/fdt_enum.c) on the boot CPU. hw_add() copies; pointers
+// from hw_get() stay valid. E_NOMEM.
 unsigned hw_count(void);
 const struct hw_desc *hw_get(unsigned i);
 enum status hw_add(const struct hw_desc *hw);
+
+// A property that the neutral fields do not carry, as one 32-bit number or (from one or two cells) a 64-bit one. False when the
+// enumerator has no such property or it has another shape.
+bool hw_prop_u32(const struct hw_desc *hw, const char *name, uint32_t *out);
+bool hw_prop_u64(const struct hw_desc *hw, const char *name, uint64_t *out);
