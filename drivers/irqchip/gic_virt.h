@@ -25,9 +25,9 @@
 
 // ICH_HCR_EL2 bits.
 #define HCR_EN BIT64(0)
-#define HCR_UIE BIT64(1)   // underflow: none or one list register valid
+#define HCR_UIE BIT64(1) // underflow: none or one list register valid
 #define HCR_LRENPIE BIT64(2)
-#define HCR_NPIE BIT64(3)  // no pending interrupt in the list registers
+#define HCR_NPIE BIT64(3) // no pending interrupt in the list registers
 
 struct gic_virt_state {
     uint64_t vmcr; // ICH_VMCR_EL2 layout
@@ -37,14 +37,14 @@ struct gic_virt_state {
 };
 
 struct gic_virt_ops {
-    unsigned version;  // of the host: 2 or 3
+    unsigned version; // of the host: 2 or 3
     unsigned maintenance_irq;
     unsigned (*lr_count)(void);
     unsigned (*priority_bits)(void); // implemented in the virtual interface: 5 to 8
     uint64_t (*read_lr)(unsigned n);
     void (*write_lr)(unsigned n, uint64_t value);
-    uint64_t (*elrsr)(void);   // bit n: list register n is empty
-    uint64_t (*eisr)(void);    // bit n: list register n signalled EOI
+    uint64_t (*elrsr)(void); // bit n: list register n is empty
+    uint64_t (*eisr)(void);  // bit n: list register n signalled EOI
     uint32_t (*read_hcr)(void);
     void (*write_hcr)(uint32_t value);
     // Interface state that is not in list registers: vmcr and the active priorities.

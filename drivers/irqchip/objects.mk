@@ -1,0 +1,4 @@
+common-objs += drivers/irqchip/gic_virt.o
+ifeq ($(ARCH),aarch64)
+driver-objs += drivers/irqchip/gic_common.o drivers/irqchip/gicv3.o drivers/irqchip/gicv3_virt.o
+endif
