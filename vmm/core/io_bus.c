@@ -8,7 +8,6 @@
 #include "vmm/core/io_bus.h"
 
 #include <stdatomic.h>
-#include <string.h>
 
 #include "kernel/lib/range.h"
 #include "kernel/mm/pool.h"
