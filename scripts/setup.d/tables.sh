@@ -41,12 +41,11 @@ declare -A CC_PACKAGE=(
 
 # No library may touch a floating point or vector register: the guests' live in them.
 TARGET_CFLAGS="-std=gnu2x -O2 -g -ffreestanding -ffunction-sections -fdata-sections -fno-pic -fno-common
-    -fstack-protector-strong"
+    -fno-omit-frame-pointer -fstack-protector-strong -mstack-protector-guard=global"
 declare -A ARCH_CFLAGS=(
     [aarch64]="$TARGET_CFLAGS -mgeneral-regs-only -mno-outline-atomics -mbranch-protection=none -mstrict-align"
     [riscv64]="$TARGET_CFLAGS -march=rv64imac_zicsr_zifencei -mabi=lp64 -mcmodel=medany"
-    [x86_64]="$TARGET_CFLAGS -mgeneral-regs-only -mno-red-zone -mcmodel=kernel -fcf-protection=none
-        -mstack-protector-guard=global"
+    [x86_64]="$TARGET_CFLAGS -mgeneral-regs-only -mno-red-zone -mcmodel=kernel -fcf-protection=none"
     [host]="-std=gnu2x -O2 -g"
 )
 
