@@ -46,7 +46,9 @@ build_zlib() {
     local src
     src=$(dirname "$(compgen -G "$1/inflate.c" || compgen -G "$1/*/inflate.c")")
     mkdir -p "$DEPS/include"
-    cp "$src/zlib.h" "$src/zconf.h" "$DEPS/include/"
+    cp "$src/zlib.h" "$DEPS/include/"
+    # Whoever includes it must see the structures the library was built with.
+    { printf '#ifndef Z_SOLO\n#define Z_SOLO\n#endif\n'; cat "$src/zconf.h"; } >"$DEPS/include/zconf.h"
     # shellcheck disable=SC2046
     compile libz "-DZ_SOLO -I$src" $(printf "$src/%s.c\n" inflate inftrees inffast adler32 crc32 zutil)
     archive libz
