@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What both sides of virtio agree on: the split virtqueue's layout, status and feature bits, the MMIO transport's
-// registers and the block device's structures. Names are those of "Virtual I/O Device (VIRTIO) Version 1.2" (OASIS);
-// the section stands at each part. Everything is little-endian, and so are all machines Lodge runs on.
+// What both sides of virtio agree on: the split virtqueue's layout, status and feature bits, the MMIO
+// transport's registers and the block device's structures. Names are those of "Virtual I/O Device (VIRTIO)
+// Version 1.2" (OASIS); the section stands at each part. Everything is little-endian, and so are all machines
+// Lodge runs on.
 //
-// Shared by the host's drivers (drivers/virtio, drivers/block) and the virtual devices (vmm/virtio). Layout only: no
-// code, no pointers. The device side never lays these structures over guest memory; it copies and then checks.
+// Shared by the host's drivers (drivers/virtio, drivers/block) and the virtual devices (vmm/virtio). Layout
+// only: no code, no pointers. The device side never lays these structures over guest memory; it copies and
+// then checks.
 #pragma once
 
 #include "kernel/lib/types.h"
@@ -88,7 +90,8 @@ struct virtq_used {
     struct virtq_used_elem ring[]; // then avail_event
 };
 
-// 2.7.10: must the other side be told, when `event` is its event index and the index moved from `old_idx` to `new_idx`?
+// 2.7.10: must the other side be told, when `event` is its event index and the index moved from `old_idx` to
+// `new_idx`?
 static inline bool vring_need_event(uint16_t event, uint16_t new_idx, uint16_t old_idx)
 {
     return (uint16_t)(new_idx - event - 1u) < (uint16_t)(new_idx - old_idx);

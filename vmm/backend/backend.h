@@ -35,6 +35,9 @@ struct blk_backend;
 struct blk_backend_ops {
     // Takes the request or fails at once. done() comes from a worker thread or interrupt context, never from inside submit().
     enum status (*submit)(struct blk_backend *be, struct block_request *req);
+    // NULL: requests finish by themselves. Else a back end that needs no waiting (memory): the front end calls run() on its
+    // worker thread after submit(), and done() comes from inside it.
+    void (*run)(struct blk_backend *be);
     void (*destroy)(struct blk_backend *be); // nothing is in flight
 };
 
