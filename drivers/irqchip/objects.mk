@@ -1,4 +1,4 @@
-common-objs += drivers/irqchip/gic_virt.o
+common-objs += drivers/irqchip/gic_virt.o drivers/irqchip/gicv2_virt.o
 ifeq ($(ARCH),aarch64)
-driver-objs += drivers/irqchip/gic_common.o drivers/irqchip/gicv3.o drivers/irqchip/gicv3_virt.o
+driver-objs += drivers/irqchip/gic_common.o drivers/irqchip/gicv3.o drivers/irqchip/gicv3_virt.o drivers/irqchip/gicv2.o
 endif
