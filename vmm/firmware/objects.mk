@@ -1,0 +1,1 @@
+common-objs += vmm/firmware/vm_fdt.o vmm/firmware/vm_fdt_patch.o

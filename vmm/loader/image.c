@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The table of image formats and what they share: bounded reads, copies, and telling a foreign file from a raw guest.
+#include "vmm/loader/image.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "kernel/lib/range.h"
+
+static const struct image_format *const formats[] = {
+    &image_format_arm64, &image_format_elf64,
+    &image_format_raw, // last: takes what nobody claims
+};
+
+enum status load_fail(struct load_error *error, enum status status, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(error->text, sizeof(error->text), fmt, ap);
+    va_end(ap);
+    return status;
+}
+
+enum status image_read(const struct image_source *src, uint64_t off, void *buf, uint64_t len)
+{
+    if (!range_contains(0, src->size, off, len)) {
+        return E_RANGE;
+    }
+    return len ? src->read(src->ctx, off, buf, len) : OK;
+}
+
+enum status image_copy(const struct image_source *src, uint64_t off, uint64_t len, uint64_t gpa,
+                       const struct image_sink *sink)
+{
+    while (len) {
+        uint64_t n = min_u64(len, sink->bounce_size);
+        enum status st = image_read(src, off, sink->bounce, n);
+
+        if (st == OK) {
+            st = sink->write(sink->ctx, gpa, sink->bounce, n);
+        }
+        if (st != OK) {
+            return st;
+        }
+        off += n;
+        gpa += n;
+        len -= n;
+    }
+    return OK;
+}
+
+enum status image_probe(const struct image_source *src, const struct image_options *opt, struct image *out,
+                        struct load_error *error)
+{
+    if (src->size == 0) {
+        return load_fail(error, E_CORRUPT, "is empty");
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(formats); i++) {
+        const struct image_format *f = formats[i];
+        enum status st;
+
+        *out = (struct image){.format = f};
+        st = f->probe(src, opt, out, error);
+        if (st == OK && f->arch && strcmp(f->arch, opt->arch) != 0) {
+            return load_fail(error, E_UNSUPPORTED, "is a kernel for %s, the guest is %s", f->arch, opt->arch);
+        }
+        if (st != E_NOENT) {
+            return st;
+        }
+    }
+    return load_fail(error, E_UNSUPPORTED, "is of no known format");
+}
+
+enum status image_load(const struct image *img, const struct image_source *src, const struct image_sink *sink,
+                       struct load_error *error)
+{
+    return img->format->load(img, src, sink, error);
+}
