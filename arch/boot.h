@@ -41,11 +41,20 @@ struct boot_info {
     char stdout_path[BOOT_TEXT_MAX];
 };
 
+// What code before the device tree needs to know of the board (platforms/<board>/board.c). Addresses are physical, 0 when there is none.
+struct board_early {
+    const char *name;
+    uint64_t uart_base; // early console
+    uint64_t gicd_base; // only for boards that enter the image without firmware
+    uint64_t gicr_base;
+};
+extern const struct board_early board_early;
+
 // The composition root (kernel/main.c). Called once, on the boot CPU; does not return.
-[[noreturn]] void kernel_main(struct boot_info *bi);
+[[gnu::noreturn]] void kernel_main(struct boot_info *bi);
 
 // Entry of a secondary CPU after its own MMU is on (kernel/cpu/cpu.c). `index` is its dense CPU number. Does not return.
-[[noreturn]] void kernel_secondary_main(unsigned index);
+[[gnu::noreturn]] void kernel_secondary_main(unsigned index);
 
 // Writes one character to the early console, which works before any driver and without locks. Any CPU, any context.
 void arch_early_putc(char c);

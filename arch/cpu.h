@@ -34,7 +34,7 @@ void arch_cpu_idle(void);
 void arch_cpu_relax(void);
 
 // Stops this CPU for ever, interrupts masked.
-[[noreturn]] void arch_cpu_halt(void);
+[[gnu::noreturn]] void arch_cpu_halt(void);
 
 // Prepares a context so that the first switch to it calls entry(arg) on the stack that ends at `stack_top`, interrupts masked.
 void arch_context_init(struct arch_context *ctx, void *stack_top, void (*entry)(void *), void *arg);
@@ -46,6 +46,10 @@ void arch_context_switch(struct arch_context *from, struct arch_context *to);
 // while frames stay inside [stack_lo, stack_hi); at most 32 frames.
 void arch_backtrace(const void *frame, uintptr_t stack_lo, uintptr_t stack_hi, void (*emit)(uintptr_t pc, void *ctx),
                     void *ctx);
+
+// What the architecture's interrupt entry calls, interrupts masked (kernel/irq): takes all pending interrupts, then lets
+// the scheduler switch threads. Returns on the same thread's stack, perhaps much later.
+void irq_dispatch(void);
 
 // Short text of the CPU's own features for the banner, for example "Cortex-A57 r1p0, 44-bit PA". Never NULL.
 const char *arch_cpu_describe(void);

@@ -16,6 +16,18 @@ struct pt_format;
 void *arch_phys_to_virt(hpa_t pa);
 hpa_t arch_virt_to_phys(const void *va);
 
+struct boot_info;
+
+// Adds all RAM of `bi` to the direct map. Once, boot CPU, after the enumerator and before page_init().
+void arch_map_ram(const struct boot_info *bi);
+
+// Text and read-only data lose their last writable alias; what is marked read-only after init becomes so. Boot CPU, once.
+void arch_seal_image(void);
+
+// Performs one store or load of 32 bits; false when it faulted. For probing hardware and for the self-test.
+bool arch_probe_write(volatile uint32_t *va, uint32_t value);
+bool arch_probe_read(const volatile uint32_t *va, uint32_t *value);
+
 // The format of the hypervisor's own table and of guests' tables on this machine (a run-time fact).
 const struct pt_format *arch_host_pt_format(void);
 const struct pt_format *arch_guest_pt_format(void);

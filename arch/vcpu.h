@@ -19,6 +19,7 @@ enum vcpu_exit_kind {
     VCPU_EXIT_PIO,          // port access
     VCPU_EXIT_HYPERCALL,    // firmware-style call the architecture has no answer for
     VCPU_EXIT_IDLE,         // WFI, HLT
+    VCPU_EXIT_IPI,          // a write to the interrupt controller's "send to other CPUs" register
     VCPU_EXIT_CPU_ON,       // start another vCPU
     VCPU_EXIT_CPU_OFF,      // this vCPU stops
     VCPU_EXIT_POWEROFF,     // the guest turns itself off
@@ -52,6 +53,10 @@ struct vcpu_exit {
             int64_t result; // neutral: 0, or a negative enum status for the architecture to translate
         } cpu_on;
         struct {
+            unsigned which; // as struct virqchip_ops.send_sgi
+            uint64_t value;
+        } ipi;
+        struct {
             uint64_t function;
             uint64_t args[6];
             uint64_t result[4];
@@ -66,6 +71,10 @@ struct vcpu_exit {
         } fault;
     };
 };
+
+// Questions that an architecture's firmware interface asks the core by VCPU_EXIT_HYPERCALL; above every firmware's own
+// function numbers.
+#define VCPU_CALL_CPU_STATE (UINT64_C(1) << 32) // args[0]: target; result[0]: 0 on, 1 off, 2 coming up; unhandled: no such CPU
 
 // What the neutral core does about an exit, as seen by the architecture.
 enum vcpu_verdict {

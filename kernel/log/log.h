@@ -11,6 +11,7 @@
 
 #include <stdarg.h>
 
+#include "kernel/lib/panic.h"
 #include "kernel/lib/types.h"
 
 enum log_level { LOG_ERR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_LEVEL_COUNT };
@@ -37,6 +38,11 @@ struct log_sink {
     void (*line)(enum log_level level, const char *text, bool urgent);
 };
 void log_set_sink(const struct log_sink *sink);
+const struct log_sink *log_get_sink(void);
+
+// Copies what the ring (the last 16 KiB of lines) holds from *position on and moves *position; 0 bytes: nothing new.
+// A position that was overwritten, or 0, starts at the oldest byte kept.
+size_t log_read(uint64_t *position, char *buf, size_t size);
 
 // A token bucket for lines that a guest can provoke: `burst` lines, refilled at `per_second`. Returns true when the
 // line may be printed; *dropped is then set to the number of lines suppressed since the last one.
@@ -46,13 +52,3 @@ struct log_limit {
     bool started;
 };
 bool log_limit_ok(struct log_limit *limit, uint32_t *dropped);
-
-// Prints the message and a symbolised backtrace on the raw console, stops the other CPUs, halts or resets. Our bugs only.
-[[noreturn]] __attribute__((format(printf, 1, 2))) void panic(const char *fmt, ...);
-
-#define BUG_ON(cond)                                                                                          \
-    do {                                                                                                      \
-        if (cond) {                                                                                           \
-            panic("%s:%d: %s", __FILE__, __LINE__, #cond);                                                    \
-        }                                                                                                     \
-    } while (0)

@@ -1,2 +1,2 @@
 # QEMU's `virt` machine.
-board-objs +=
+board-objs += platforms/qemu-aarch64/board.o

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Constants for the assembler files; the Makefile turns the marked lines of this file's assembly into a header.
+#include <asm/vcpu.h>
+
+#include "arch/cpu.h"
+
+#define DEFINE(name, value) asm volatile("\n.ascii \"->" #name " %0\"" ::"i"(value))
+
+void asm_offsets(void);
+
+void asm_offsets(void)
+{
+    DEFINE(FRAME_PC, offsetof(struct guest_frame, pc));
+    DEFINE(FRAME_VCPU, offsetof(struct guest_frame, vcpu));
+    DEFINE(FRAME_SIZE, (sizeof(struct guest_frame) + 15) & ~15ul);
+    DEFINE(VCPU_REQUESTS, offsetof(struct arch_vcpu, requests));
+    DEFINE(CONTEXT_SP, offsetof(struct arch_context, sp));
+    DEFINE(FP_FPCR, offsetof(struct guest_fp, fpcr));
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The CPU contract on aarch64 at EL2.
+#include "arch/cpu.h"
+
+#include <asm/sysreg.h>
+
+#include "arch/aarch64/boot/boot.h"
+#include "arch/aarch64/cpu/psci.h"
+#include "arch/mmu.h"
+#include "kernel/lib/panic.h"
+
+#define FRAMES_MAX 32
+
+extern char el2_vectors[];
+void context_start(void);
+
+void arch_set_this_cpu(struct cpu *cpu)
+{
+    sysreg_write(tpidr_el2, (uint64_t)(uintptr_t)cpu);
+}
+
+void arch_cpu_init(void)
+{
+    sysreg_write(vbar_el2, (uint64_t)(uintptr_t)el2_vectors);
+    // Interrupts and SErrors taken while at EL2 come to EL2; the rest of HCR_EL2 is the loaded vCPU's business.
+    sysreg_write(hcr_el2, HCR_RW | HCR_IMO | HCR_FMO | HCR_AMO);
+    sysreg_write(cptr_el2, CPTR_EL2_RES1 & ~CPTR_EL2_TFP);
+    isb();
+}
+
+enum status arch_cpu_start(const struct cpu_start *start)
+{
+    static struct secondary_boot args[256]; // one each: a late starter still finds its own
+    struct secondary_boot *a;
+
+    if (start->index >= ARRAY_SIZE(args)) {
+        return E_RANGE;
+    }
+    a = &args[start->index];
+    a->root = arch_host_pt_root().v;
+    a->stack_top = (uint64_t)(uintptr_t)start->stack_top;
+    a->index = start->index;
+    arch_dcache_clean_invalidate(a, sizeof(*a));
+    return psci_cpu_on(start->hw_id & MPIDR_AFF_MASK, arch_virt_to_phys((const void *)secondary_entry),
+                       arch_virt_to_phys(a));
+}
+
+void arch_cpu_idle(void)
+{
+    dsb(sy);
+    asm volatile("wfi" ::: "memory");
+}
+
+void arch_cpu_relax(void)
+{
+    asm volatile("yield" ::: "memory");
+}
+
+void arch_cpu_halt(void)
+{
+    for (;;) {
+        asm volatile("msr daifset, #15\n\twfi" ::: "memory");
+    }
+}
+
+void arch_context_init(struct arch_context *ctx, void *stack_top, void (*entry)(void *), void *arg)
+{
+    *ctx = (struct arch_context){
+        .x19_x28 = {(uint64_t)(uintptr_t)entry, (uint64_t)(uintptr_t)arg},
+        .x30 = (uint64_t)(uintptr_t)context_start,
+        .sp = (uint64_t)(uintptr_t)stack_top,
+    };
+}
+
+void arch_backtrace(const void *frame, uintptr_t stack_lo, uintptr_t stack_hi, void (*emit)(uintptr_t pc, void *ctx),
+                    void *ctx)
+{
+    uintptr_t fp = frame ? (uintptr_t)frame : (uintptr_t)__builtin_frame_address(0);
+
+    for (unsigned n = 0; n < FRAMES_MAX; n++) {
+        if (fp < stack_lo || fp + 16 > stack_hi || fp % 16) {
+            return;
+        }
+        const uintptr_t *record = (const uintptr_t *)fp;
+        if (record[1]) {
+            emit(record[1], ctx);
+        }
+        if (record[0] <= fp) {
+            return;
+        }
+        fp = record[0];
+    }
+}
+
+struct part_name {
+    uint16_t part;
+    const char *name;
+};
+
+const char *arch_cpu_describe(void)
+{
+    static const struct part_name parts[] = {
+        {0xD03, "Cortex-A53"}, {0xD04, "Cortex-A35"}, {0xD05, "Cortex-A55"}, {0xD07, "Cortex-A57"},
+        {0xD08, "Cortex-A72"}, {0xD09, "Cortex-A73"}, {0xD0A, "Cortex-A75"}, {0xD0B, "Cortex-A76"},
+        {0xD0C, "Neoverse N1"}, {0xD40, "Neoverse V1"}, {0xD49, "Neoverse N2"}, {0x051, "QEMU max"},
+    };
+    uint64_t part = (sysreg_read(midr_el1) >> 4) & 0xFFF;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(parts); i++) {
+        if (parts[i].part == part) {
+            return parts[i].name;
+        }
+    }
+    return "unknown CPU model";
+}

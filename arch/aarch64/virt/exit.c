@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Dispatch of a trap from the guest on its exception class (Arm DDI 0487, D19.2.37).
+#include "arch/aarch64/virt/exit.h"
+
+#include "arch/cpu.h"
+
+typedef enum exit_action (*exit_handler)(struct guest_frame *f, uint64_t esr, bool full);
+
+#define WFX_IS_WFE BIT64(0)
+
+static enum exit_action exit_wfx(struct guest_frame *f, uint64_t esr, bool full)
+{
+    struct vcpu_exit e = {.kind = VCPU_EXIT_IDLE};
+
+    (void)full;
+    frame_skip(f);
+    if (esr & WFX_IS_WFE) {
+        return EXIT_RESUME; // WFE is not trapped; harmless when it is
+    }
+    return f->vcpu->up->exit(f->vcpu, &e) == VCPU_LEAVE ? EXIT_LEAVE : EXIT_RESUME;
+}
+
+static enum exit_action exit_undefined(struct guest_frame *f, uint64_t esr, bool full)
+{
+    (void)esr;
+    (void)full;
+    inject_undefined(f);
+    return EXIT_RESUME;
+}
+
+static enum exit_action exit_illegal_state(struct guest_frame *f, uint64_t esr, bool full)
+{
+    return full ? exit_fail(f, "the guest entered an illegal execution state", esr) : EXIT_FULL;
+}
+
+static const exit_handler handlers[EC_COUNT] = {
+    [EC_WFX] = exit_wfx,
+    [EC_HVC64] = exit_smccc,
+    [EC_SMC64] = exit_smccc,
+    [EC_SYSREG] = exit_sysreg,
+    [EC_DABT_LOWER] = exit_mmio,
+    [EC_IABT_LOWER] = exit_fetch,
+    [EC_ILLEGAL_STATE] = exit_illegal_state,
+};
+
+static exit_handler handler_of(uint64_t esr)
+{
+    exit_handler h = handlers[ESR_EC(esr)];
+
+    return h ? h : exit_undefined;
+}
+
+enum exit_action exit_sync(struct guest_frame *f, uint64_t esr)
+{
+    return handler_of(esr)(f, esr, false);
+}
+
+enum exit_action exit_full(struct guest_frame *f)
+{
+    uint64_t esr = sysreg_read(esr_el2); // the trap is still described there: interrupts stayed masked
+
+    return handler_of(esr)(f, esr, true);
+}
+
+enum exit_action exit_requests(struct guest_frame *f)
+{
+    struct arch_vcpu *av = f->vcpu;
+
+    return av->up->requests(av) == VCPU_LEAVE ? EXIT_LEAVE : EXIT_RESUME;
+}
+
+void exit_irq(struct guest_frame *f)
+{
+    f->vcpu->up->host_irq(f->vcpu);
+}
+
+enum exit_action exit_serror(struct guest_frame *f)
+{
+    struct vcpu_exit e = {
+        .kind = VCPU_EXIT_FAULT,
+        .fault = {.reason = "SError while the guest ran", .syndrome = sysreg_read(esr_el2)},
+    };
+
+    return f->vcpu->up->exit(f->vcpu, &e) == VCPU_LEAVE ? EXIT_LEAVE : EXIT_RESUME;
+}
+
+enum exit_action exit_fail(struct guest_frame *f, const char *reason, uint64_t esr)
+{
+    struct vcpu_exit e = {
+        .kind = VCPU_EXIT_FAULT,
+        .fault = {.reason = reason, .syndrome = esr, .gva = gva(sysreg_read(far_el2))},
+    };
+
+    return f->vcpu->up->exit(f->vcpu, &e) == VCPU_LEAVE ? EXIT_LEAVE : EXIT_RESUME;
+}
+
+void exit_enter(struct arch_vcpu *av, struct guest_frame *f)
+{
+    *f = av->start;
+    f->vcpu = av;
+    av->frame = f;
+}
+
+void exit_leave(struct guest_frame *f)
+{
+    struct arch_vcpu *av = f->vcpu;
+
+    av->start = *f;
+    av->frame = NULL;
+}

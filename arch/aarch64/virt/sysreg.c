@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Trapped system registers and system instructions of the guest (Arm DDI 0487, D19.2.37, exception class 0x18). Feature
+// registers come from one array; the rest is a short table; what has no row is undefined.
+#include "arch/aarch64/virt/exit.h"
+#include "arch/aarch64/virt/idregs.h"
+
+#define ID_SPACE SYSREG_ID(3, 0, 0, 0, 0)
+#define ID_SPACE_MASK SYSREG_ID(3, 7, 15, 0, 0)
+#define DEBUG_SPACE SYSREG_ID(2, 0, 0, 0, 0)
+#define DEBUG_SPACE_MASK SYSREG_ID(3, 7, 0, 0, 0)
+#define DEBUG_EL0_SPACE SYSREG_ID(2, 3, 0, 0, 0)
+#define ISS_CRM(esr) ((unsigned)((esr) >> 1) & 15)
+#define ISS_OP2(esr) ((unsigned)((esr) >> 17) & 7)
+#define OSLSR_OSLM BIT64(3) // OS lock implemented, unlocked
+
+typedef enum exit_action (*reg_handler)(struct guest_frame *f, uint64_t esr);
+
+static enum exit_action read_zero_write_ignored(struct guest_frame *f, uint64_t esr)
+{
+    if (esr & SYSREG_IS_READ) {
+        frame_write(f, SYSREG_RT(esr), 0);
+    }
+    return EXIT_RESUME;
+}
+
+static enum exit_action reg_mdscr(struct guest_frame *f, uint64_t esr)
+{
+    if (esr & SYSREG_IS_READ) {
+        frame_write(f, SYSREG_RT(esr), sysreg_read(mdscr_el1));
+    } else {
+        sysreg_write(mdscr_el1, frame_read(f, SYSREG_RT(esr)));
+    }
+    return EXIT_RESUME;
+}
+
+static enum exit_action reg_oslsr(struct guest_frame *f, uint64_t esr)
+{
+    if (esr & SYSREG_IS_READ) {
+        frame_write(f, SYSREG_RT(esr), OSLSR_OSLM);
+    }
+    return EXIT_RESUME;
+}
+
+static enum exit_action send_sgi(struct guest_frame *f, uint64_t esr, unsigned which)
+{
+    struct vcpu_exit e;
+
+    if (esr & SYSREG_IS_READ) {
+        f->pc -= 4; // write-only: the instruction itself is undefined
+        inject_undefined(f);
+        return EXIT_RESUME;
+    }
+    e.kind = VCPU_EXIT_IPI;
+    e.ipi.which = which;
+    e.ipi.value = frame_read(f, SYSREG_RT(esr));
+    return f->vcpu->up->exit(f->vcpu, &e) == VCPU_LEAVE ? EXIT_LEAVE : EXIT_RESUME;
+}
+
+static enum exit_action reg_sgi1r(struct guest_frame *f, uint64_t esr)
+{
+    return send_sgi(f, esr, 0);
+}
+
+static enum exit_action reg_asgi1r(struct guest_frame *f, uint64_t esr)
+{
+    return send_sgi(f, esr, 1);
+}
+
+static enum exit_action reg_sgi0r(struct guest_frame *f, uint64_t esr)
+{
+    return send_sgi(f, esr, 2);
+}
+
+static const struct {
+    uint32_t id;
+    reg_handler handler;
+} regs[] = {
+    {SYSREG_ID(3, 0, 12, 11, 5), reg_sgi1r},
+    {SYSREG_ID(3, 0, 12, 11, 6), reg_asgi1r},
+    {SYSREG_ID(3, 0, 12, 11, 7), reg_sgi0r},
+    {SYSREG_ID(2, 0, 0, 2, 2), reg_mdscr},
+    {SYSREG_ID(2, 0, 1, 1, 4), reg_oslsr},
+    {SYSREG_ID(3, 0, 1, 0, 1), read_zero_write_ignored}, // ACTLR_EL1
+    // Cache maintenance by set and way cannot reach all caches of a shared machine, and guests' memory is kept coherent
+    // by address (design section 4): the instructions have nothing left to do.
+    {SYSREG_ID(1, 0, 7, 6, 2), read_zero_write_ignored},
+    {SYSREG_ID(1, 0, 7, 10, 2), read_zero_write_ignored},
+    {SYSREG_ID(1, 0, 7, 14, 2), read_zero_write_ignored},
+};
+
+static reg_handler find(uint32_t id)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(regs); i++) {
+        if (regs[i].id == id) {
+            return regs[i].handler;
+        }
+    }
+    // Self-hosted debug: no breakpoints; everything but MDSCR_EL1 reads as zero.
+    if ((id & DEBUG_SPACE_MASK) == DEBUG_SPACE || (id & DEBUG_SPACE_MASK) == DEBUG_EL0_SPACE) {
+        return read_zero_write_ignored;
+    }
+    return NULL;
+}
+
+enum exit_action exit_sysreg(struct guest_frame *f, uint64_t esr, bool full)
+{
+    uint32_t id = (uint32_t)esr & SYSREG_ID_MASK;
+    unsigned rt = SYSREG_RT(esr);
+
+    if (!full && frame_lacks(rt)) {
+        return EXIT_FULL;
+    }
+    if ((id & ID_SPACE_MASK) == ID_SPACE && ISS_CRM(esr) - 1 < 7 && (esr & SYSREG_IS_READ)) {
+        frame_write(f, rt, idregs_value(ISS_CRM(esr), ISS_OP2(esr)));
+        frame_skip(f);
+        return EXIT_RESUME;
+    }
+    reg_handler handler = find(id);
+    if (!handler) {
+        inject_undefined(f);
+        return EXIT_RESUME;
+    }
+    frame_skip(f);
+    return handler(f, esr);
+}

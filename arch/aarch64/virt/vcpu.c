@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The vCPU contract on aarch64: reset state, and the registers that move only when another vCPU takes the core.
+#include "arch/vcpu.h"
+
+#include <asm/sysreg.h>
+#include <asm/virt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "arch/time.h"
+
+#define MPIDR_RES1 BIT64(31)
+#define PAC_FIELDS (UINT64_C(0xFF00) << 20 | UINT64_C(0xFF) << 4) // GPA, GPI, APA, API of ID_AA64ISAR1
+#define REG_SP 31u
+#define REG_PC 32u
+#define REG_PSTATE 33u
+
+// Every trap that a guest's exits depend on; see the handlers in virt/.
+#define HCR_GUEST                                                                                             \
+    (HCR_VM | HCR_SWIO | HCR_FMO | HCR_IMO | HCR_AMO | HCR_FB | HCR_BSU_INNER | HCR_TID3 | HCR_TSC |          \
+     HCR_TIDCP | HCR_TACR | HCR_TSW | HCR_RW | HCR_TLOR)
+
+void fp_save(struct guest_fp *fp);
+void fp_load(const struct guest_fp *fp);
+
+// vCPU n is Aff0 n % 16, Aff1 n / 16: an SGI addresses 16 CPUs of one Aff0 range (IHI 0069, 12.2.23).
+static uint64_t vcpu_mpidr(unsigned index)
+{
+    return MPIDR_RES1 | (index % 16) | (uint64_t)(index / 16) << 8;
+}
+
+static bool has_pac(void)
+{
+    return (sysreg_read(id_aa64isar1_el1) & PAC_FIELDS) != 0 ||
+           (sysreg_read(S3_0_C0_C6_2) & (UINT64_C(0xFF) << 8)) != 0;
+}
+
+enum status arch_vcpu_create(struct arch_vcpu *av, struct arch_vm *vm, unsigned index, const struct vcpu_upcalls *up)
+{
+    memset(av, 0, sizeof(*av));
+    av->vm = vm;
+    av->up = up;
+    av->vmpidr = vcpu_mpidr(index);
+    av->hcr = HCR_GUEST | (has_pac() ? HCR_API | HCR_APK : 0);
+    return OK;
+}
+
+void arch_vcpu_destroy(struct arch_vcpu *av)
+{
+    memset(av, 0, sizeof(*av)); // registers of a guest do not linger
+}
+
+void arch_vcpu_reset(struct arch_vcpu *av, const struct vcpu_entry *entry)
+{
+    av->start = (struct guest_frame){
+        .x = {entry->arg},
+        .pc = entry->pc,
+        .pstate = SPSR_DAIF | SPSR_EL1H,
+        .vcpu = av,
+    };
+    memset(&av->sys, 0, sizeof(av->sys));
+    memset(&av->fp, 0, sizeof(av->fp));
+    memset(av->pac_keys, 0, sizeof(av->pac_keys));
+    av->sys.sctlr = SCTLR_EL1_RESET;
+}
+
+static void sysregs_save(struct guest_sysregs *s)
+{
+    s->sctlr = sysreg_read(sctlr_el1);
+    s->cpacr = sysreg_read(cpacr_el1);
+    s->ttbr0 = sysreg_read(ttbr0_el1);
+    s->ttbr1 = sysreg_read(ttbr1_el1);
+    s->tcr = sysreg_read(tcr_el1);
+    s->mair = sysreg_read(mair_el1);
+    s->amair = sysreg_read(amair_el1);
+    s->vbar = sysreg_read(vbar_el1);
+    s->contextidr = sysreg_read(contextidr_el1);
+    s->esr = sysreg_read(esr_el1);
+    s->far = sysreg_read(far_el1);
+    s->afsr0 = sysreg_read(afsr0_el1);
+    s->afsr1 = sysreg_read(afsr1_el1);
+    s->par = sysreg_read(par_el1);
+    s->elr = sysreg_read(elr_el1);
+    s->spsr = sysreg_read(spsr_el1);
+    s->sp_el0 = sysreg_read(sp_el0);
+    s->sp_el1 = sysreg_read(sp_el1);
+    s->tpidr_el0 = sysreg_read(tpidr_el0);
+    s->tpidrro_el0 = sysreg_read(tpidrro_el0);
+    s->tpidr_el1 = sysreg_read(tpidr_el1);
+    s->cntkctl = sysreg_read(cntkctl_el1);
+    s->csselr = sysreg_read(csselr_el1);
+    s->mdscr = sysreg_read(mdscr_el1);
+}
+
+static void sysregs_load(const struct guest_sysregs *s)
+{
+    sysreg_write(sctlr_el1, s->sctlr);
+    sysreg_write(cpacr_el1, s->cpacr);
+    sysreg_write(ttbr0_el1, s->ttbr0);
+    sysreg_write(ttbr1_el1, s->ttbr1);
+    sysreg_write(tcr_el1, s->tcr);
+    sysreg_write(mair_el1, s->mair);
+    sysreg_write(amair_el1, s->amair);
+    sysreg_write(vbar_el1, s->vbar);
+    sysreg_write(contextidr_el1, s->contextidr);
+    sysreg_write(esr_el1, s->esr);
+    sysreg_write(far_el1, s->far);
+    sysreg_write(afsr0_el1, s->afsr0);
+    sysreg_write(afsr1_el1, s->afsr1);
+    sysreg_write(par_el1, s->par);
+    sysreg_write(elr_el1, s->elr);
+    sysreg_write(spsr_el1, s->spsr);
+    sysreg_write(sp_el0, s->sp_el0);
+    sysreg_write(sp_el1, s->sp_el1);
+    sysreg_write(tpidr_el0, s->tpidr_el0);
+    sysreg_write(tpidrro_el0, s->tpidrro_el0);
+    sysreg_write(tpidr_el1, s->tpidr_el1);
+    sysreg_write(cntkctl_el1, s->cntkctl);
+    sysreg_write(csselr_el1, s->csselr);
+    sysreg_write(mdscr_el1, s->mdscr);
+}
+
+// Name by encoding: the assembler of armv8-a does not know the key registers (Arm DDI 0487, D19.2.15 and on).
+#define PAC_KEYS(op)                                                                                          \
+    op(0, S3_0_C2_C1_0) op(1, S3_0_C2_C1_1) op(2, S3_0_C2_C1_2) op(3, S3_0_C2_C1_3) op(4, S3_0_C2_C2_0)       \
+        op(5, S3_0_C2_C2_1) op(6, S3_0_C2_C2_2) op(7, S3_0_C2_C2_3) op(8, S3_0_C2_C3_0) op(9, S3_0_C2_C3_1)
+#define PAC_SAVE(i, name) av->pac_keys[i] = sysreg_read(name);
+#define PAC_LOAD(i, name) sysreg_write(name, av->pac_keys[i]);
+
+static void timers_load(const struct guest_sysregs *s)
+{
+    sysreg_write(cntv_cval_el0, s->cntv_cval);
+    sysreg_write(cntp_cval_el0, s->cntp_cval);
+    sysreg_write(cntv_ctl_el0, s->cntv_ctl);
+    sysreg_write(cntp_ctl_el0, s->cntp_ctl);
+}
+
+static void timers_save(struct guest_sysregs *s)
+{
+    s->cntv_ctl = sysreg_read(cntv_ctl_el0);
+    s->cntp_ctl = sysreg_read(cntp_ctl_el0);
+    s->cntv_cval = sysreg_read(cntv_cval_el0);
+    s->cntp_cval = sysreg_read(cntp_cval_el0);
+    sysreg_write(cntv_ctl_el0, 0); // the next vCPU's, or nobody's
+    sysreg_write(cntp_ctl_el0, 0);
+}
+
+void arch_vcpu_load(struct arch_vcpu *av)
+{
+    sysreg_write(hcr_el2, av->hcr | (av->trap_idle ? HCR_TWI : 0));
+    sysreg_write(vttbr_el2, av->vm->vttbr);
+    sysreg_write(vmpidr_el2, av->vmpidr);
+    sysreg_write(cntvoff_el2, av->vm->cntvoff);
+    sysregs_load(&av->sys);
+    timers_load(&av->sys);
+    if (av->hcr & HCR_API) {
+        PAC_KEYS(PAC_LOAD)
+    }
+    fp_load(&av->fp);
+    isb();
+    av->loaded = true;
+}
+
+void arch_vcpu_put(struct arch_vcpu *av)
+{
+    sysregs_save(&av->sys);
+    timers_save(&av->sys);
+    if (av->hcr & HCR_API) {
+        PAC_KEYS(PAC_SAVE)
+    }
+    fp_save(&av->fp);
+    av->loaded = false;
+}
+
+static uint64_t deadline_of(uint64_t ctl, uint64_t when)
+{
+    return (ctl & (CNT_CTL_ENABLE | CNT_CTL_IMASK)) == CNT_CTL_ENABLE ? when : UINT64_MAX;
+}
+
+uint64_t arch_vcpu_timer_deadline(const struct arch_vcpu *av)
+{
+    uint64_t vctl = av->loaded ? sysreg_read(cntv_ctl_el0) : av->sys.cntv_ctl;
+    uint64_t pctl = av->loaded ? sysreg_read(cntp_ctl_el0) : av->sys.cntp_ctl;
+    uint64_t vcval = av->loaded ? sysreg_read(cntv_cval_el0) : av->sys.cntv_cval;
+    uint64_t pcval = av->loaded ? sysreg_read(cntp_cval_el0) : av->sys.cntp_cval;
+    uint64_t physical;
+
+    if (__builtin_add_overflow(vcval, av->vm->cntvoff, &physical)) {
+        physical = UINT64_MAX;
+    }
+    return min_u64(deadline_of(vctl, physical), deadline_of(pctl, pcval));
+}
+
+uint32_t arch_vcpu_timer_lines(const struct arch_vcpu *av)
+{
+    uint64_t now = arch_time_now();
+    const struct guest_sysregs *s = &av->sys;
+
+    if (av->loaded) {
+        uint64_t mask = CNT_CTL_ENABLE | CNT_CTL_IMASK | CNT_CTL_ISTATUS;
+        uint64_t on = CNT_CTL_ENABLE | CNT_CTL_ISTATUS;
+
+        return (uint32_t)((sysreg_read(cntv_ctl_el0) & mask) == on) |
+               (uint32_t)((sysreg_read(cntp_ctl_el0) & mask) == on) << 1;
+    }
+    return (uint32_t)(deadline_of(s->cntv_ctl, 0) == 0 && now - av->vm->cntvoff >= s->cntv_cval) |
+           (uint32_t)(deadline_of(s->cntp_ctl, 0) == 0 && now >= s->cntp_cval) << 1;
+}
+
+void arch_vcpu_trap_idle(struct arch_vcpu *av, bool trap)
+{
+    av->trap_idle = trap;
+    if (av->loaded) {
+        sysreg_write(hcr_el2, av->hcr | (trap ? HCR_TWI : 0));
+    }
+}
+
+static const struct guest_frame *frame_of(const struct arch_vcpu *av)
+{
+    return av->frame ? av->frame : &av->start;
+}
+
+uint64_t arch_vcpu_reg(const struct arch_vcpu *av, unsigned reg)
+{
+    const struct guest_frame *f = frame_of(av);
+    bool el1h = (f->pstate & SPSR_EL_MASK) == SPSR_EL1H;
+
+    switch (reg) {
+    case REG_SP:
+        if (av->loaded) {
+            return el1h ? sysreg_read(sp_el1) : sysreg_read(sp_el0);
+        }
+        return el1h ? av->sys.sp_el1 : av->sys.sp_el0;
+    case REG_PC:
+        return f->pc;
+    case REG_PSTATE:
+        return f->pstate;
+    default:
+        return reg < REG_SP ? f->x[reg] : 0;
+    }
+}
+
+void arch_vcpu_dump(const struct arch_vcpu *av, void (*line)(void *ctx, const char *text), void *ctx)
+{
+    const struct guest_frame *f = frame_of(av);
+    char text[100];
+
+    snprintf(text, sizeof(text), "pc %016llx  pstate %08llx  sp %016llx  lr %016llx", (unsigned long long)f->pc,
+             (unsigned long long)f->pstate, (unsigned long long)arch_vcpu_reg(av, REG_SP),
+             (unsigned long long)f->x[30]);
+    line(ctx, text);
+    for (unsigned i = 0; i < 30; i += 3) {
+        snprintf(text, sizeof(text), "x%-2u %016llx  x%-2u %016llx  x%-2u %016llx", i, (unsigned long long)f->x[i],
+                 i + 1, (unsigned long long)f->x[i + 1], i + 2, (unsigned long long)f->x[i + 2]);
+        line(ctx, text);
+    }
+    if (av->loaded) {
+        snprintf(text, sizeof(text), "esr_el1 %08llx  far_el1 %016llx  elr_el1 %016llx",
+                 (unsigned long long)sysreg_read(esr_el1), (unsigned long long)sysreg_read(far_el1),
+                 (unsigned long long)sysreg_read(elr_el1));
+        line(ctx, text);
+    }
+}

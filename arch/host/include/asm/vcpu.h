@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The fake architecture's vCPU: its "guest" is a script of exits that the test provides (arch/host/host.h).
+#pragma once
+
+#include <stdatomic.h>
+
+#include "kernel/lib/types.h"
+
+struct arch_vm;
+struct vcpu_upcalls;
+struct host_step;
+
+#define HOST_VCPU_REGS 34
+
+struct arch_vcpu {
+    _Atomic uint32_t requests; // looked at before every step
+    unsigned index;
+    struct arch_vm *vm;
+    const struct vcpu_upcalls *up;
+    struct host_step *script;
+    unsigned step_count, position;
+    uint64_t regs[HOST_VCPU_REGS]; // 32 is the pc: the number of steps executed plus the entry point
+    uint64_t timer_deadline;       // set by the test
+    uint32_t timer_lines;
+    bool loaded;
+    bool trap_idle;
+    unsigned aborts;  // VCPU_ABORT verdicts
+    unsigned entries; // calls of arch_vcpu_run()
+};
