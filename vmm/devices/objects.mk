@@ -1,0 +1,1 @@
+common-objs += vmm/devices/vpl011.o vmm/devices/vpl031.o
