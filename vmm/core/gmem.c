@@ -2,12 +2,13 @@
 //
 // Guest memory: snapshots of sorted regions, the look-up, and every copy into and out of a guest.
 //
-// A reader takes the current snapshot once (acquire) and works on it to its end; a writer builds the next one under the
-// lock and publishes it (release). Old snapshots wait in a list until gmem_quiesce(). The look-up remembers the region
-// that was found last, then falls back to a binary search.
+// A reader takes the current snapshot once (acquire) and works on it to its end; a writer builds the next one
+// under the lock and publishes it (release). Old snapshots wait in a list until gmem_quiesce(). The look-up
+// remembers the region that was found last, then falls back to a binary search.
 //
-// A byte is marked dirty after it was written, by an atomic OR with release order: it pairs with the acquire exchange of
-// gmem_dirty_take(), so whoever takes a bit sees the data, and a write behind his back sets the bit again.
+// A byte is marked dirty after it was written, by an atomic OR with release order: it pairs with the acquire
+// exchange of gmem_dirty_take(), so whoever takes a bit sees the data, and a write behind his back sets the
+// bit again.
 #include "vmm/core/gmem.h"
 
 #include <stdatomic.h>
@@ -42,7 +43,7 @@ enum copy_op {
     COPY_ZERO
 };
 
-// ---- snapshots ------------------------------------------------------------------------------------------------------
+// ---- snapshots --------------------------------------------------------------------------------------------
 
 static size_t snapshot_bytes(unsigned count)
 {
@@ -222,7 +223,7 @@ enum status gmem_remove(struct gmem *gm, gpa_t base)
     return st;
 }
 
-// ---- look-up --------------------------------------------------------------------------------------------------------
+// ---- look-up ----------------------------------------------------------------------------------------------
 
 static const struct gmem_region *snapshot_find(struct gmem_snapshot *s, uint64_t addr)
 {
@@ -306,7 +307,7 @@ static enum status piece_at(struct gmem_snapshot *s, uint64_t addr, uint64_t len
     return OK;
 }
 
-// ---- dirty log ------------------------------------------------------------------------------------------------------
+// ---- dirty log --------------------------------------------------------------------------------------------
 
 static void dirty_set(const struct gmem_region *r, uint64_t offset, uint64_t len)
 {
@@ -364,7 +365,7 @@ enum status gmem_mark_dirty(struct gmem *gm, gpa_t addr, uint64_t len)
     return OK;
 }
 
-// ---- copies ---------------------------------------------------------------------------------------------------------
+// ---- copies -----------------------------------------------------------------------------------------------
 
 // The largest power of two, at most 8, that `va` is aligned to and that fits into `len`.
 static unsigned word_size(const void *va, uint64_t len)
@@ -550,7 +551,7 @@ enum status gmem_zero(struct gmem *gm, gpa_t addr, uint64_t len)
     return copy(gm, addr.v, NULL, &p, COPY_ZERO);
 }
 
-// ---- checks and pointers --------------------------------------------------------------------------------------------
+// ---- checks and pointers ----------------------------------------------------------------------------------
 
 bool gmem_check(struct gmem *gm, gpa_t addr, uint64_t len, uint8_t perm)
 {

@@ -2,9 +2,9 @@
 //
 // Guest memory: sorted, typed, non-overlapping regions, and the only way to touch guest data.
 //
-// The collection is an immutable snapshot; add and remove build a new one and swap it, so readers take no lock and
-// keep a consistent view. A region's backing is a list of extents (never one host range). Copies are short at the
-// first hole; aligned words up to 8 bytes are never torn; a range may end exactly at 2^64.
+// The collection is an immutable snapshot; add and remove build a new one and swap it, so readers take no
+// lock and keep a consistent view. A region's backing is a list of extents (never one host range). Copies are
+// short at the first hole; aligned words up to 8 bytes are never torn; a range may end exactly at 2^64.
 #pragma once
 
 #include "kernel/lib/status.h"
@@ -47,9 +47,11 @@ struct gmem {
 enum status gmem_init(struct gmem *gm);
 void gmem_destroy(struct gmem *gm);
 
-// E_EXISTS on overlap, E_OVERFLOW past 2^64, E_INVAL when not page-aligned, empty, or the extents do not cover it exactly.
+// E_EXISTS on overlap, E_OVERFLOW past 2^64, E_INVAL when not page-aligned, empty, or the extents do not
+// cover it exactly.
 enum status gmem_add(struct gmem *gm, const struct gmem_region *region);
-// The region that starts at `base`. E_NOENT. The caller unmaps stage 2 and frees the backing after gmem_quiesce().
+// The region that starts at `base`. E_NOENT. The caller unmaps stage 2 and frees the backing after
+// gmem_quiesce().
 enum status gmem_remove(struct gmem *gm, gpa_t base);
 // Frees retired snapshots; the caller guarantees that no reader still runs.
 void gmem_quiesce(struct gmem *gm);
@@ -60,9 +62,9 @@ unsigned gmem_region_count(struct gmem *gm);
 const struct gmem_region *gmem_region(struct gmem *gm, unsigned i);
 uint64_t gmem_size(struct gmem *gm, enum gmem_kind kind); // sum, bytes
 
-// Copies; *done (may be NULL) is the number of bytes copied before the first hole or region without permission. OK: all; E_PARTIAL: some;
-// E_RANGE: none; E_OVERFLOW: the range wraps; E_PERM: the first byte's region does not allow it (or is GMEM_DEVICE,
-// which holds no data). Zero length: OK.
+// Copies; *done (may be NULL) is the number of bytes copied before the first hole or region without
+// permission. OK: all; E_PARTIAL: some; E_RANGE: none; E_OVERFLOW: the range wraps; E_PERM: the first byte's
+// region does not allow it (or is GMEM_DEVICE, which holds no data). Zero length: OK.
 enum status gmem_read(struct gmem *gm, gpa_t addr, void *buf, uint64_t len, uint64_t *done);
 enum status gmem_write(struct gmem *gm, gpa_t addr, const void *buf, uint64_t len, uint64_t *done);
 // For loaders: ignores PERM_W (ROM, firmware), cleans the data cache to the point of coherency.
@@ -73,9 +75,9 @@ enum status gmem_zero(struct gmem *gm, gpa_t addr, uint64_t len);
 // True when all of [addr, addr + len) is memory with `perm`.
 bool gmem_check(struct gmem *gm, gpa_t addr, uint64_t len, uint8_t perm);
 
-// A pointer to the contiguous piece at `addr` (at most `len` bytes, *piece says how many), NULL (*piece 0) when not
-// memory with `perm`, when [addr, addr + len) wraps or `len` is 0. With PERM_W the
-// whole piece is marked dirty. The guest may change the bytes at any time: for data only, never for control structures.
+// A pointer to the contiguous piece at `addr` (at most `len` bytes, *piece says how many), NULL (*piece 0)
+// when not memory with `perm`, when [addr, addr + len) wraps or `len` is 0. With PERM_W the whole piece is
+// marked dirty. The guest may change the bytes at any time: for data only, never for control structures.
 void *gmem_ptr(struct gmem *gm, gpa_t addr, uint64_t len, uint8_t perm, uint64_t *piece);
 
 // Naturally aligned single-copy-atomic little-endian words; E_INVAL when misaligned. acquire / release order.
@@ -86,8 +88,8 @@ enum status gmem_store16(struct gmem *gm, gpa_t addr, uint16_t v);
 enum status gmem_store32(struct gmem *gm, gpa_t addr, uint32_t v);
 enum status gmem_store64(struct gmem *gm, gpa_t addr, uint64_t v);
 
-// Marks pages dirty that were written through a gmem_ptr() pointer after it was handed out (device DMA: at completion).
-// E_RANGE at the first hole, E_OVERFLOW.
+// Marks pages dirty that were written through a gmem_ptr() pointer after it was handed out (device DMA: at
+// completion). E_RANGE at the first hole, E_OVERFLOW.
 enum status gmem_mark_dirty(struct gmem *gm, gpa_t addr, uint64_t len);
 
 // Dirty log of one region: copies `words` words out and clears them; words beyond the region read as clean.

@@ -2,9 +2,9 @@
 //
 // An address space of device registers: a sorted array that is replaced as a whole, and the way through it.
 //
-// Writers build the next array under the lock, publish it, then bump the generation. A reader that misses its cache
-// reads the generation first and the array second: the array it finds is at least as new as the generation it notes
-// down, so a stale cache entry never survives the next comparison.
+// Writers build the next array under the lock, publish it, then bump the generation. A reader that misses its
+// cache reads the generation first and the array second: the array it finds is at least as new as the
+// generation it notes down, so a stale cache entry never survives the next comparison.
 #include "vmm/core/io_bus.h"
 
 #include <stdatomic.h>
@@ -103,7 +103,8 @@ void io_bus_destroy(struct io_bus *bus)
     pool_free(m, map_bytes(m->count));
 }
 
-// The array without entry `skip` (m->count: none is left out) and with `region`, if there is one. E_EXISTS, E_NOMEM.
+// The array without entry `skip` (m->count: none is left out) and with `region`, if there is one. E_EXISTS,
+// E_NOMEM.
 static enum status map_edit(const struct io_map *m, unsigned skip, const struct io_region *region,
                             struct io_map **out, const char **clash)
 {

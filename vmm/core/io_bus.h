@@ -2,8 +2,8 @@
 //
 // An address space of device registers: MMIO or ports.
 //
-// Regions are sorted; a look-up is a binary search behind the caller's one-entry cache. Readers take no lock: a change
-// publishes a new array and bumps the generation, which invalidates every cache.
+// Regions are sorted; a look-up is a binary search behind the caller's one-entry cache. Readers take no lock:
+// a change publishes a new array and bumps the generation, which invalidates every cache.
 #pragma once
 
 #include "kernel/lib/status.h"
@@ -51,14 +51,16 @@ struct io_cache {
 
 enum status io_bus_init(struct io_bus *bus);
 void io_bus_destroy(struct io_bus *bus);
-// E_EXISTS on overlap (*clash, may be NULL, then names the owner), E_OVERFLOW, E_INVAL for an empty region, E_NOMEM.
+// E_EXISTS on overlap (*clash, may be NULL, then names the owner), E_OVERFLOW, E_INVAL for an empty region,
+// E_NOMEM.
 enum status io_bus_add(struct io_bus *bus, const struct io_region *region, const char **clash);
 enum status io_bus_remove(struct io_bus *bus, uint64_t base);
 enum status io_bus_move(struct io_bus *bus, uint64_t base, uint64_t new_base);
 // Frees retired arrays; the caller guarantees that no reader still runs.
 void io_bus_quiesce(struct io_bus *bus);
 
-// Finds the region that holds the whole access at `addr` and calls it. An access that straddles a region's end is unclaimed.
+// Finds the region that holds the whole access at `addr` and calls it. An access that straddles a region's
+// end is unclaimed.
 enum io_result io_bus_access(struct io_bus *bus, struct io_cache *cache, uint64_t addr, struct io_access *a);
 
 // For fault cards: the region at or nearest below `addr`; false when none.

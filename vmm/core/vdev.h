@@ -2,8 +2,9 @@
 //
 // A virtual device.
 //
-// Its guest-visible state is one plain struct apart from its wiring (pointers, locks), with a version, so it can be saved and
-// loaded. A device knows no transport and no interrupt controller: it drives irq_lines and calls back ends.
+// Its guest-visible state is one plain struct apart from its wiring (pointers, locks), with a version, so it
+// can be saved and loaded. A device knows no transport and no interrupt controller: it drives irq_lines and
+// calls back ends.
 #pragma once
 
 #include "kernel/lib/list.h"
@@ -50,7 +51,8 @@ struct vdev {
     void *state;           // ops->state_size bytes
 };
 
-// `buf` holds ops->state_size bytes; the device's vCPUs are paused. save: E_RANGE when `buf` is too small. load: E_UNSUPPORTED
-// for another version, E_INVAL for another size, else what ops->load says; nothing changes on failure.
+// `buf` holds ops->state_size bytes; the device's vCPUs are paused. save: E_RANGE when `buf` is too small.
+// load: E_UNSUPPORTED for another version, E_INVAL for another size, else what ops->load says; nothing
+// changes on failure.
 enum status vdev_save(const struct vdev *dev, void *buf, uint32_t size);
 enum status vdev_load(struct vdev *dev, uint32_t version, const void *buf, uint32_t size);

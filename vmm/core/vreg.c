@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Register tables: the rows' check, their expansion into a dense index, and the one access path of all devices.
+// Register tables: the rows' check, their expansion into a dense index, and the one access path of all
+// devices.
 #include "vmm/core/vreg.h"
 
 #include <stdatomic.h>
@@ -102,8 +103,8 @@ __attribute__((noinline)) static enum io_result reserved_access(struct vreg_map 
     return IO_DONE;
 }
 
-// The hottest function of all device emulation, counted in instructions: no stack protector (nothing here is written
-// through an index), and the mask is worked out only where it is needed.
+// The hottest function of all device emulation, counted in instructions: no stack protector (nothing here is
+// written through an index), and the mask is worked out only where it is needed.
 __attribute__((no_stack_protector)) enum io_result vreg_map_access(struct vreg_map *map, void *dev,
                                                                    struct io_access *a)
 {

@@ -2,9 +2,9 @@
 //
 // A device's register map as a table: one row a register or array of registers.
 //
-// vreg_map_create() expands the rows into a dense index (one byte per granule of 4 bytes, or less where the rows are
-// narrower), so an access is one look-up. Every
-// offset of a map has a row: implemented, RAZ/WI, or reserved (no row: RAZ/WI too, and counted).
+// vreg_map_create() expands the rows into a dense index (one byte per granule of 4 bytes, or less where the
+// rows are narrower), so an access is one look-up. Every offset of a map has a row: implemented, RAZ/WI, or
+// reserved (no row: RAZ/WI too, and counted).
 #pragma once
 
 #include "kernel/lib/status.h"
@@ -46,15 +46,17 @@ struct vreg_map {
     _Atomic uint32_t reserved_accesses;
 };
 
-// `rows` must stay alive; at most 255. E_EXISTS when rows overlap, E_RANGE when one leaves `size`, E_INVAL on a malformed row, E_NOMEM.
+// `rows` must stay alive; at most 255. E_EXISTS when rows overlap, E_RANGE when one leaves `size`, E_INVAL on
+// a malformed row, E_NOMEM.
 enum status vreg_map_create(struct vreg_map *map, const struct vreg *rows, unsigned count, uint32_t size);
 void vreg_map_destroy(struct vreg_map *map);
 
-// Performs one access on behalf of an io_region. IO_BAD for a width the row does not allow, an unaligned access, or
-// one outside the map. Takes no lock: the handlers do.
+// Performs one access on behalf of an io_region. IO_BAD for a width the row does not allow, an unaligned
+// access, or one outside the map. Takes no lock: the handlers do.
 enum io_result vreg_map_access(struct vreg_map *map, void *dev, struct io_access *a);
 
-// For row handlers: the bytes of `value` that the access reads, at bit 0 (the caller masks to the access's size).
+// For row handlers: the bytes of `value` that the access reads, at bit 0 (the caller masks to the access's
+// size).
 static inline uint64_t vreg_part(uint64_t value, const struct vreg_access *a)
 {
     return value >> (8 * a->byte);
