@@ -6,6 +6,7 @@
 #include "arch/cpu.h"
 #include "kernel/lib/status.h"
 #include "kernel/lib/types.h"
+#include "kernel/sync/spinlock.h"
 
 #ifndef CPU_MAX
 #define CPU_MAX 256
@@ -16,9 +17,10 @@ struct run_queue;
 struct timer_queue;
 
 struct cpu {
+    struct lock_tracker locks; // first: kernel/sync sees only this
     unsigned index; // dense, 0 is the boot CPU
     uint64_t hw_id; // MPIDR affinity, hart id, APIC id
-    bool online;
+    _Atomic bool online; // set by itself when it is about to idle
     struct thread *current;
     struct thread *idle;
     struct run_queue *rq;
@@ -26,7 +28,6 @@ struct cpu {
     void *loaded_vcpu;          // the vCPU whose state the registers hold (vmm/core), NULL when none
     _Atomic uint32_t ipi_pending; // bits by enum ipi
     uint32_t irq_depth;         // > 0 while in a host interrupt handler
-    uint32_t held_ranks;        // debug builds: lock ranks held
     bool need_resched;
     bool in_panic;
     struct cpu_start_desc {
@@ -58,3 +59,22 @@ void cpu_init_boot(uint64_t hw_id);
 
 // Starts all announced CPUs and waits (bounded) for each; one that does not come up is reported and left out.
 void cpu_start_all(void);
+
+// Called on every CPU that comes up (and on the boot CPU at once, from cpu_set_online_hook()) before it idles,
+// interrupts masked: turning virtualisation on, say. Before cpu_start_all().
+void cpu_set_online_hook(void (*hook)(void));
+
+static inline void cpumask_set(struct cpumask *m, unsigned cpu)
+{
+    m->bits[cpu / 64] |= BIT64(cpu % 64);
+}
+
+static inline void cpumask_clear(struct cpumask *m, unsigned cpu)
+{
+    m->bits[cpu / 64] &= ~BIT64(cpu % 64);
+}
+
+static inline bool cpumask_test(const struct cpumask *m, unsigned cpu)
+{
+    return cpu < CPU_MAX && (m->bits[cpu / 64] & BIT64(cpu % 64)) != 0;
+}

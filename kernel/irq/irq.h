@@ -38,6 +38,9 @@ struct irqchip_ops {
 
 void irq_set_chip(const struct irqchip_ops *ops);
 const struct irqchip_ops *irq_chip(void);
+// This CPU's part of the chip and its inter-processor interrupts. On every CPU, the boot CPU included, after irq_set_chip();
+// interrupts masked.
+enum status irq_init_cpu(void);
 
 // Registers the handler, configures and enables. Per-CPU interrupts are enabled on the calling CPU only: call
 // irq_enable_percpu() on the others. E_EXISTS when taken.

@@ -1,0 +1,1 @@
+common-objs += kernel/irq/irq.o

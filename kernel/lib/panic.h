@@ -13,3 +13,10 @@
             panic("%s:%d: %s", __FILE__, __LINE__, #cond);                                                    \
         }                                                                                                     \
     } while (0)
+
+// A symbolised backtrace from `frame` (NULL: from the caller) on the raw console; for exception handlers before panic().
+void panic_backtrace(const void *frame);
+// What panic() does when everything is printed; default and NULL: halt.
+void panic_set_action(void (*action)(void));
+// Forgets an earlier panic: tests that survived one.
+void panic_reset(void);

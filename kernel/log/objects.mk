@@ -1,0 +1,1 @@
+common-objs += $(addprefix kernel/log/,log.o panic.o symbols.o)

@@ -18,3 +18,6 @@ struct pool_stats {
     uint64_t live_objects, live_bytes;
 };
 void pool_stats_get(struct pool_stats *out);
+
+// Forgets all slabs: for a test that starts again with fresh pages. Not in the image's life.
+void pool_reset(void);

@@ -50,7 +50,8 @@ struct thread {
     void (*entry)(void *arg);
     void *arg;
     const struct thread_ops *ops;
-    uint64_t slice_end; // ticks
+    uint64_t slice_end;  // ticks, while running
+    uint64_t slice_left; // ticks, while it waits for the CPU
     uint64_t run_ticks; // total time on a CPU
     char name[24];
 };
@@ -59,14 +60,14 @@ struct thread {
 enum status sched_init_cpu(void);
 
 // Ends in the idle loop; the calling context becomes the CPU's idle thread.
-[[noreturn]] void sched_idle_loop(void);
+[[gnu::noreturn]] void sched_idle_loop(void);
 
 // Created blocked in state NEW; thread_start() makes it ready. NULL when out of memory or no such CPU.
 struct thread *thread_create(const struct thread_attr *attr);
 void thread_start(struct thread *t);
 
 // Ends the calling thread; its memory is freed by the idle thread. thread_destroy() frees one that was never started.
-[[noreturn]] void thread_exit(void);
+[[gnu::noreturn]] void thread_exit(void);
 void thread_destroy(struct thread *t);
 
 // Blocks until thread_wake(); returns at once when a wake came since the last return. The caller re-checks its condition.
@@ -79,8 +80,13 @@ void thread_sleep(uint64_t ticks);
 struct thread *thread_current(void);
 
 // Called at the end of every host interrupt (and by workers at preemption points): switches if somebody better is ready.
-// Interrupts masked.
+// Interrupts masked. Cheap when this_cpu()->need_resched is not set. A wake of a better thread by code with interrupts
+// masked (a vCPU's exit handler) also sends this CPU an IPI, so nothing is lost by not calling it; calling it before guest
+// entry when need_resched is set saves that exit.
 void sched_preempt(void);
+
+// Frees threads that ended on this CPU. The idle loop does it; only tests, whose main() is the idle thread, call it.
+void sched_reap(void);
 
 // How many guest threads are bound to this CPU, ready or not: one means that it may idle in the guest.
 unsigned sched_guest_count(unsigned cpu);

@@ -15,6 +15,7 @@ enum lock_rank {
     LOCK_VGIC_DIST, // a virtual distributor
     LOCK_VGIC_CPU,  // one vCPU's pending list
     LOCK_GMEM,
+    LOCK_VMAP,     // the hypervisor's window of virtual addresses
     LOCK_ASPACE,   // one page table
     LOCK_BLOCK,    // a real block device
     LOCK_POOL,
@@ -27,3 +28,5 @@ enum lock_rank {
     LOCK_LOG,      // log ring
     LOCK_RANK_COUNT
 };
+
+_Static_assert(LOCK_RANK_COUNT <= 32, "struct lock_tracker holds one bit per rank");

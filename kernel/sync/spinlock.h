@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Ticket spinlocks. A lock that an interrupt handler may take is always taken with interrupts masked (the _irqsave
-// forms). vCPU threads run hypervisor code with interrupts masked already; the plain forms are for them.
+// Ticket spinlocks. Every form masks interrupts while the lock is held, so a lock may be shared by worker threads,
+// vCPU threads and interrupt handlers. spin_lock() keeps the interrupt state it found in the lock itself: nested plain
+// locks are released in reverse order. vCPU threads run with interrupts masked already, for them nothing changes.
+//
+// Debug builds check the written order (kernel/sync/lock_order.h) and the owner through `struct lock_tracker`, which is
+// the first member of struct cpu. Before a CPU has called arch_set_this_cpu() locks work unchecked.
 #pragma once
 
 #include <stdatomic.h>
@@ -9,15 +13,23 @@
 #include "kernel/lib/types.h"
 #include "kernel/sync/lock_order.h"
 
+typedef unsigned long irq_state_t;
+
 struct spinlock {
     _Atomic uint32_t next;
     _Atomic uint32_t owner;
     enum lock_rank rank;
+    uint32_t holder;   // debug builds: lock_tracker.id of the CPU that holds it
+    irq_state_t saved; // of the holder, by the plain forms
 };
 
 #define SPINLOCK_INIT(r) {.rank = (r)}
 
-typedef unsigned long irq_state_t;
+// What one CPU holds. First member of struct cpu.
+struct lock_tracker {
+    uint32_t id;         // CPU index + 1
+    uint32_t held_ranks; // bit per enum lock_rank
+};
 
 void spin_init(struct spinlock *lock, enum lock_rank rank);
 void spin_lock(struct spinlock *lock);
