@@ -18,16 +18,21 @@ struct symbol_table {
     struct symbol_entry entries[];
 };
 
-// The reserved section's bounds: the linker script's. The host has an empty one.
-extern const char lodge_symbols_start[], lodge_symbols_end[];
+#define SYMBOLS_ROOM KIB(64)
+
+// Reserved here, filled after the link.
+__attribute__((section(".lodge_symbols"), used, aligned(8))) static const char symbols_room[SYMBOLS_ROOM];
 
 static const struct symbol_table *table_get(void)
 {
-    const struct symbol_table *t = (const void *)lodge_symbols_start;
-    uint64_t room = (uint64_t)((uintptr_t)lodge_symbols_end - (uintptr_t)lodge_symbols_start);
+    const void *room = symbols_room;
+    const struct symbol_table *t;
 
-    if (room < sizeof(*t) || t->magic != SYMBOLS_MAGIC || t->count == 0 ||
-        t->count > (room - sizeof(*t)) / sizeof(struct symbol_entry)) {
+    // The compiler knows the room as zeros; what the image holds is something else.
+    __asm__("" : "+r"(room));
+    t = room;
+    if (t->magic != SYMBOLS_MAGIC || t->count == 0 ||
+        t->count > (SYMBOLS_ROOM - sizeof(*t)) / sizeof(struct symbol_entry)) {
         return NULL;
     }
     return t;
