@@ -1,0 +1,1 @@
+driver-objs += drivers/block/virtio_blk.o

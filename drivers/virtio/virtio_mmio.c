@@ -33,7 +33,7 @@ static void add_status(struct virtio_dev *dev, uint32_t bits)
     reg_write(dev, VIRTIO_MMIO_STATUS, reg_read(dev, VIRTIO_MMIO_STATUS) | bits);
 }
 
-static enum status reset(struct virtio_dev *dev)
+static enum status reset_and_wait(struct virtio_dev *dev)
 {
     reg_write(dev, VIRTIO_MMIO_STATUS, 0);
     for (unsigned us = 0; reg_read(dev, VIRTIO_MMIO_STATUS) != 0; us++) {
@@ -82,7 +82,7 @@ enum status virtio_mmio_open(const struct hw_desc *hw, uint32_t device_id, struc
     enum status s = check_version(dev, device_id);
 
     if (s == OK) {
-        s = reset(dev);
+        s = reset_and_wait(dev);
     }
     if (s == OK) {
         add_status(dev, VIRTIO_STATUS_ACKNOWLEDGE);
@@ -180,6 +180,12 @@ void virtio_start(struct virtio_dev *dev)
 void virtio_give_up(struct virtio_dev *dev)
 {
     add_status(dev, VIRTIO_STATUS_FAILED);
+}
+
+void virtio_reset(struct virtio_dev *dev)
+{
+    dev->failed = true;
+    reg_write(dev, VIRTIO_MMIO_STATUS, 0);
 }
 
 void virtio_notify(struct virtio_dev *dev, unsigned queue)

@@ -14,6 +14,7 @@ struct virtio_dev {
     unsigned irq;
     bool irq_level;
     uint64_t features; // negotiated
+    bool failed;       // reset for good by virtio_reset()
 };
 
 // E_UNSUPPORTED: an empty slot, another kind of device, or the legacy interface (said in the log). Leaves the device
@@ -30,6 +31,9 @@ enum status virtio_queue_create(struct virtio_dev *dev, unsigned index, uint16_t
 // DRIVER_OK; FAILED, after which the device is not used.
 void virtio_start(struct virtio_dev *dev);
 void virtio_give_up(struct virtio_dev *dev);
+
+// Takes all queues away from a device that misbehaves: it forgets them. Any context.
+void virtio_reset(struct virtio_dev *dev);
 
 void virtio_notify(struct virtio_dev *dev, unsigned queue);
 
