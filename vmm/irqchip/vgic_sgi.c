@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Software-generated interrupts: ICC_SGI1R_EL1, ICC_ASGI1R_EL1 and ICC_SGI0R_EL1 (Arm IHI 0069, 12.2).
+//
+// With one Security state SGI1R makes group 1 interrupts, SGI0R and ASGI1R group 0 ones; an SGI whose group at the target
+// is another is not forwarded. The target checks that itself, when it flushes.
+#include "vmm/irqchip/vgic_state.h"
+
+#define SGI_TARGET_MASK 0xffffu
+#define SGI_INTID_SHIFT 24
+#define SGI_RS_SHIFT 44
+#define SGI_IRM BIT64(40)
+#define SGI_CLUSTER 16u
+
+static void send_to_self(struct vgic_cpu *self, unsigned irq, unsigned group)
+{
+    struct vgic_block *b = &self->priv;
+
+    if ((b->group >> irq & 1) == group) {
+        b->latched |= vgic_bit(irq);
+        vgic_private_offer(self, irq);
+    }
+}
+
+static void send_to(struct vgic_cpu *cpu, unsigned irq, unsigned group)
+{
+    atomic_fetch_or_explicit(&cpu->sgi[group], vgic_bit(irq), memory_order_relaxed);
+    vgic_post(cpu, VGIC_EV_POST);
+}
+
+static void send_to_others(struct vgic *g, unsigned self, unsigned irq, unsigned group)
+{
+    for (unsigned i = 0; i < g->chip.vcpu_count; i++) {
+        if (i != self) {
+            send_to(&g->cpus[i], irq, group);
+        }
+    }
+}
+
+// Aff3.Aff2.Aff1 of the target list, in the layout of GICD_IROUTER.
+static uint64_t sgi_cluster(uint64_t value)
+{
+    return (value >> 48 & 0xff) << 32 | (value >> 32 & 0xff) << 16 | (value >> 16 & 0xff) << 8;
+}
+
+void vgic_send_sgi(struct virqchip *chip, unsigned vcpu, unsigned which, uint64_t value)
+{
+    struct vgic *g = vgic_of(chip);
+    unsigned irq = (unsigned)(value >> SGI_INTID_SHIFT & 0xf);
+    unsigned group = which == 0;
+    uint64_t cluster = sgi_cluster(value);
+    unsigned first;
+
+    if (value & SGI_IRM) {
+        send_to_others(g, vcpu, irq, group);
+        return;
+    }
+    if ((cluster & ~UINT64_C(0xff00)) || (value >> SGI_RS_SHIFT & 0xf)) {
+        return; // nobody there
+    }
+    first = (unsigned)(cluster >> 8) * SGI_CLUSTER;
+    for (uint32_t left = (uint32_t)value & SGI_TARGET_MASK; left; left &= left - 1) {
+        unsigned target = first + (unsigned)__builtin_ctz(left);
+
+        if (target == vcpu) {
+            send_to_self(&g->cpus[vcpu], irq, group);
+        } else if (target < g->chip.vcpu_count) {
+            send_to(&g->cpus[target], irq, group);
+        }
+    }
+}

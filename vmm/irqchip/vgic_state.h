@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// State of the virtual GIC, private to vmm/irqchip.
+//
+// Interrupts are kept in blocks of 32 with one word for each property, so a register access is one word and the search
+// for something to deliver is a few ANDs. A pending interrupt is either in its block (`latched`, or an asserted `line`)
+// or in a list register (`in_lr`); while it is there, the block's `latched` means "once more", and set_active,
+// drop_active and drop_pending are changes that the owner applies when it next looks at the list register.
+//
+// Who may touch what:
+//   private block, list registers and `hw` of a vCPU     its own CPU, interrupts masked; anybody while it is not loaded
+//                                                         and cannot be (reset, restore)
+//   post[], sgi[], lines, ready, events                   anybody, atomically
+//   SPI blocks, affinity, target, holder, ctlr writes     vgic.lock (LOCK_VGIC_DIST); single-word reads need none
+#pragma once
+
+#include <stdatomic.h>
+
+#include "drivers/irqchip/gic_virt.h"
+#include "kernel/lib/status.h"
+#include "kernel/lib/types.h"
+#include "kernel/sync/spinlock.h"
+#include "vmm/core/irq_line.h"
+#include "vmm/core/vreg.h"
+
+#define VGIC_BLOCK_IRQS 32u
+#define VGIC_BLOCK_MAX 32u // 1024 INTIDs
+#define VGIC_PRIVATE 32u   // SGIs and PPIs
+#define VGIC_INTID_LIMIT 1020u
+#define VGIC_VCPU_MAX 256u
+#define VGIC_NO_VCPU UINT16_MAX
+#define VGIC_NO_SLOT 0xffu
+
+#define GICD_MAP_SIZE 0x8000u // registers up to the last IROUTER; above it only identification
+#define GICR_MAP_SIZE 0x1000u // used part of each 64 KiB redistributor frame
+#define GIC_FRAME_SIZE 0x10000u
+#define GICR_STRIDE 0x20000u
+#define GIC_ID_OFFSET 0xffd0u
+#define GIC_ID_SIZE 0x30u
+#define GIC_PIDR2_ARCH_V3 0x3bu
+
+#define GICD_CTLR_GRP0 1u
+#define GICD_CTLR_GRP1 2u
+#define GICD_CTLR_ARE (1u << 4)
+#define GICD_CTLR_DS (1u << 6)
+#define GICR_WAKER_SLEEP 2u
+#define GICR_WAKER_ASLEEP 4u
+#define GIC_IIDR (0x4cu << 24 | 0x43bu) // product 'L', implementer Arm: the layout is Arm's
+
+// What a register write does to the interrupts named by a mask. An operation and its inverse differ in bit 0.
+enum vgic_op {
+    VGIC_ENABLE,
+    VGIC_DISABLE,
+    VGIC_PEND,
+    VGIC_UNPEND,
+    VGIC_ACTIVATE,
+    VGIC_DEACTIVATE,
+    VGIC_GROUP1,
+    VGIC_GROUP0,
+    VGIC_EDGE,
+    VGIC_LEVEL,
+    VGIC_OP_COUNT
+};
+
+// Bits of vgic_cpu.events.
+#define VGIC_EV_LOOK 1u // `ready` has grown, or an interrupt in a list register changed
+#define VGIC_EV_POST 2u // post[], sgi[], prio[] or lines have changed
+
+struct vgic_block {
+    uint32_t enabled;
+    uint32_t group;   // 1: group 1
+    uint32_t edge;    // 1: edge-triggered
+    uint32_t line;    // input level
+    uint32_t latched; // pending from an edge, a register write or a forwarded host interrupt
+    uint32_t active;  // as of the last look at the list registers
+    uint32_t in_lr;
+    uint32_t lr_pending; // as of the last look at the list registers
+    uint32_t drop_pending, set_active, drop_active;
+    uint32_t linked; // the physical interrupt host_irq[] is active until the guest deactivates this one
+    uint8_t priority[VGIC_BLOCK_IRQS];
+    uint16_t host_irq[VGIC_BLOCK_IRQS];
+};
+
+struct vgic;
+struct vgic_cpu;
+
+// What register functions get as their device: the distributor (cpu == NULL) or one redistributor.
+struct vgic_frame {
+    struct vgic *vgic;
+    struct vgic_cpu *cpu;
+};
+
+struct vgic_cpu {
+    struct vgic_frame frame; // its redistributor; first
+    unsigned index;
+    bool loaded;
+    uint32_t used;      // list registers that may hold something
+    uint32_t soft;      // ... whose pending bit came from `latched`, not from a line alone
+    uint32_t spi_lrs;   // ... that hold an SPI
+    uint32_t backlog;   // blocks with interrupts that did not fit
+    uint32_t eoi_count; // deactivations of interrupts not in list registers, not yet applied
+    uint32_t waker;
+    uint8_t slot[VGIC_PRIVATE]; // private interrupt's list register while in_lr
+    struct vgic_block priv;
+    struct gic_virt_state hw; // lr[]: what the list registers hold as far as known; 0: nothing
+
+    _Atomic uint32_t events;
+    _Atomic uint32_t ready; // bit n: block n may have something for this vCPU
+    _Atomic uint32_t lines, rises;
+    _Atomic uint32_t sgi[2]; // by group
+    _Atomic uint32_t post[VGIC_OP_COUNT];
+    _Atomic uint32_t prio_mask; // bit n: prio[n] holds a posted GICR_IPRIORITYR<n>
+    _Atomic uint32_t prio[VGIC_PRIVATE / 4];
+};
+
+struct vgic {
+    struct virqchip chip; // first
+    const struct gic_virt_ops *hw;
+    uint32_t lr_mask; // list registers there are
+    uint8_t priority_mask;
+    unsigned block_count;
+    _Atomic uint32_t ctlr; // group enables only
+    struct spinlock lock;
+    uint64_t gicd_base, gicr_base;
+    struct vgic_frame frame; // the distributor's
+    struct vreg_map dist_map, rd_map, sgi_map, id_map;
+    struct vgic_cpu *cpus;
+    struct vgic_block *spi;                             // spi[n - 1] is block n
+    uint32_t affinity[VGIC_INTID_LIMIT - VGIC_PRIVATE]; // GICD_IROUTER: Aff2.Aff1.Aff0
+    uint16_t target[VGIC_INTID_LIMIT - VGIC_PRIVATE];   // the vCPU it names, VGIC_NO_VCPU when there is none
+    uint16_t holder[VGIC_INTID_LIMIT - VGIC_PRIVATE];   // whose list register it is or was acknowledged in
+};
+
+static inline struct vgic *vgic_of(struct virqchip *chip)
+{
+    return container_of(chip, struct vgic, chip);
+}
+
+static inline uint32_t vgic_bit(unsigned irq)
+{
+    return UINT32_C(1) << (irq & 31);
+}
+
+// Implemented interrupts of a block: INTIDs 1020 to 1023 are special.
+static inline uint32_t vgic_block_valid(unsigned block)
+{
+    return block == VGIC_BLOCK_MAX - 1 ? UINT32_MAX >> 4 : UINT32_MAX;
+}
+
+// The block of an interrupt as seen by one vCPU.
+static inline struct vgic_block *vgic_block_of(struct vgic_cpu *cpu, unsigned irq)
+{
+    return irq < VGIC_PRIVATE ? &cpu->priv : &cpu->frame.vgic->spi[irq / 32 - 1];
+}
+
+static inline uint32_t vgic_pending_bits(const struct vgic_block *b)
+{
+    return b->latched | (b->line & ~b->edge);
+}
+
+// Interrupts whose group is enabled in GICD_CTLR.
+static inline uint32_t vgic_group_bits(const struct vgic_block *b, uint32_t ctlr)
+{
+    return (ctlr & GICD_CTLR_GRP1 ? b->group : 0) | (ctlr & GICD_CTLR_GRP0 ? ~b->group : 0);
+}
+
+static inline uint32_t vgic_ctlr(struct vgic *g)
+{
+    return atomic_load_explicit(&g->ctlr, memory_order_relaxed);
+}
+
+// Pending, enabled, not active and not in a list register: to be offered.
+static inline uint32_t vgic_candidates(const struct vgic_block *b, uint32_t ctlr)
+{
+    return vgic_pending_bits(b) & b->enabled & ~(b->active | b->in_lr) & vgic_group_bits(b, ctlr);
+}
+
+// vgic_regs_shared.c ------------------------------------------------------------------------------------------------
+
+// Applies one operation to a block, whose first INTID is `base`. Private block: on the owner's CPU; SPI block: lock held.
+// Returns the interrupts for which somebody has to look again.
+uint32_t vgic_block_apply(struct vgic_block *b, unsigned base, enum vgic_op op, uint32_t mask);
+void vgic_block_reset(struct vgic_block *b, bool is_private);
+
+// Row functions for both maps; `dev` is a struct vgic_frame.
+uint64_t vgic_read_enabled(void *dev, const struct vreg_access *a);
+uint64_t vgic_read_pending(void *dev, const struct vreg_access *a);
+uint64_t vgic_read_active(void *dev, const struct vreg_access *a);
+uint64_t vgic_read_group(void *dev, const struct vreg_access *a);
+uint64_t vgic_read_config(void *dev, const struct vreg_access *a);
+uint64_t vgic_read_priority(void *dev, const struct vreg_access *a);
+void vgic_write_enable(void *dev, const struct vreg_access *a);
+void vgic_write_disable(void *dev, const struct vreg_access *a);
+void vgic_write_pend(void *dev, const struct vreg_access *a);
+void vgic_write_unpend(void *dev, const struct vreg_access *a);
+void vgic_write_activate(void *dev, const struct vreg_access *a);
+void vgic_write_deactivate(void *dev, const struct vreg_access *a);
+void vgic_write_group(void *dev, const struct vreg_access *a);
+void vgic_write_config(void *dev, const struct vreg_access *a);
+void vgic_write_priority(void *dev, const struct vreg_access *a);
+
+// vgic_dist.c, vgic_redist.c -----------------------------------------------------------------------------------------
+
+extern const struct vreg vgic_dist_rows[], vgic_id_rows[], vgic_rd_rows[], vgic_sgi_rows[];
+extern const unsigned vgic_dist_row_count, vgic_id_row_count, vgic_rd_row_count, vgic_sgi_row_count;
+
+enum io_result vgic_dist_access(void *dev, struct io_access *a);   // dev: struct vgic
+enum io_result vgic_redist_access(void *dev, struct io_access *a); // dev: struct vgic
+
+// The vCPU with this affinity (Aff2.Aff1.Aff0), VGIC_NO_VCPU when there is none.
+uint16_t vgic_vcpu_of(const struct vgic *g, uint32_t affinity);
+
+// vgic_lr.c ----------------------------------------------------------------------------------------------------------
+
+// Tells a vCPU to flush before its next entry. Any CPU.
+void vgic_post(struct vgic_cpu *cpu, uint32_t events);
+
+// Where an SPI has to be dealt with now, VGIC_NO_VCPU when nowhere. Lock held.
+uint16_t vgic_target(struct vgic *g, unsigned irq);
+
+// SPIs `mask` of block `block` changed: makes those vCPUs look that have to. Lock held.
+void vgic_spi_changed(struct vgic *g, unsigned block, uint32_t mask);
+
+// Private interrupts changed, on the owner's CPU.
+void vgic_private_changed(struct vgic_cpu *cpu, uint32_t mask);
+
+// A private interrupt was latched on the owner's CPU: into a list register at once when that is simple.
+void vgic_private_offer(struct vgic_cpu *cpu, unsigned irq);
+
+// Folds back what the guest did with its list registers. Own CPU, lock held when one of them holds an SPI. Other vCPUs
+// are told what concerns them; the caller offers what is in cpu->ready.
+void vgic_sync(struct vgic_cpu *cpu);
+
+// The physical interrupt behind a linked one is deactivated on the guest's behalf. Own CPU for private ones.
+void vgic_unlink(struct vgic_block *b, unsigned irq);
+
+void vgic_flush(struct virqchip *chip, unsigned vcpu);
+void vgic_maintenance(struct virqchip *chip, unsigned vcpu);
+void vgic_load(struct virqchip *chip, unsigned vcpu);
+void vgic_put(struct virqchip *chip, unsigned vcpu);
+bool vgic_pending(struct virqchip *chip, unsigned vcpu);
+bool vgic_forward(struct virqchip *chip, unsigned vcpu, unsigned line, unsigned host_irq);
+
+// vgic_sgi.c ---------------------------------------------------------------------------------------------------------
+
+void vgic_send_sgi(struct virqchip *chip, unsigned vcpu, unsigned which, uint64_t value);
+
+// vgic.c -------------------------------------------------------------------------------------------------------------
+
+void vgic_reset(struct virqchip *chip);
+
+// vgic_save.c --------------------------------------------------------------------------------------------------------
+
+uint32_t vgic_save(const struct virqchip *chip, void *buf, uint32_t size);
+enum status vgic_restore(struct virqchip *chip, const void *buf, uint32_t size);
