@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Where device data goes. Devices (vmm/devices, vmm/virtio) call these; back ends (vmm/backend) implement them.
+// Where device data goes. Devices (vmm/devices, vmm/virtio) call these; back ends (vmm/backend) implement
+// them.
 #pragma once
 
 #include "kernel/dev/block.h"
@@ -10,7 +11,8 @@
 struct char_backend;
 
 struct char_backend_ops {
-    // Takes up to `len` bytes, returns how many; fewer means full: front end is told by tx_ready(). Never blocks. Any thread.
+    // Takes up to `len` bytes, returns how many; fewer means full: front end is told by tx_ready(). Never
+    // blocks. Any thread.
     size_t (*write)(struct char_backend *be, const void *buf, size_t len);
     // Takes up to `len` input bytes, returns how many. Never blocks.
     size_t (*read)(struct char_backend *be, void *buf, size_t len);
@@ -29,14 +31,16 @@ struct char_backend {
     void *dev;
 };
 
-// Block back ends speak struct block_request (kernel/dev/block.h): segments point into guest memory, already checked.
+// Block back ends speak struct block_request (kernel/dev/block.h): segments point into guest memory, already
+// checked.
 struct blk_backend;
 
 struct blk_backend_ops {
-    // Takes the request or fails at once. done() comes from a worker thread or interrupt context, never from inside submit().
+    // Takes the request or fails at once. done() comes from any context but with no lock held: a worker
+    // thread, an interrupt handler, or (a medium that is memory) from inside submit().
     enum status (*submit)(struct blk_backend *be, struct block_request *req);
-    // NULL: requests finish by themselves. Else a back end that needs no waiting (memory): the front end calls run() on its
-    // worker thread after submit(), and done() comes from inside it.
+    // NULL: requests finish by themselves. Else the front end calls run() on its worker thread after
+    // submit(), and done() comes from inside it.
     void (*run)(struct blk_backend *be);
     void (*destroy)(struct blk_backend *be); // nothing is in flight
 };

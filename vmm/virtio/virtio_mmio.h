@@ -10,9 +10,9 @@
 #include "vmm/virtio/virtio.h"
 
 // Gives the device its place in the VM: registers at plan->base on vm->mmio, interrupt plan->irq of
-// vm->irqchip (which must exist), a worker thread on the VM's first CPU, its node in vm->devices. E_INVAL:
-// the place is smaller than 0x200 bytes; E_EXISTS: the place is taken; E_NOMEM. On failure the device stays
-// as it was, still the caller's. Boot or worker thread.
+// vm->irqchip (which must exist), a worker thread on the CPU of its first vCPU, its node in vm->devices.
+// E_INVAL: the place is smaller than 0x200 bytes; E_EXISTS: the place is taken; E_NOMEM. On failure the
+// device stays as it was, still the caller's. Boot or worker thread.
 enum status virtio_mmio_create(struct vm *vm, const struct plan_device *plan, struct virtio_device *dev);
 
 // The same without worker thread and without vm->devices: unit tests call ops->process() themselves.

@@ -276,29 +276,15 @@ bool virtqueue_should_notify(struct virtqueue *vq)
     return !valid || vring_need_event(word, s->used, old);
 }
 
-// With EVENT_IDX nothing is needed: avail_event keeps an index that the driver has passed already.
-void virtqueue_disable_kick(struct virtqueue *vq)
-{
-    if (usable(vq) && !vq->event_idx &&
-        gmem_store16(vq->gm, gpa(vq->s->device + VIRTQ_USED_FLAGS), VIRTQ_USED_F_NO_NOTIFY) != OK) {
-        virtqueue_set_broken(vq, "the used ring is not memory");
-    }
-}
-
-bool virtqueue_enable_kick(struct virtqueue *vq)
+bool virtqueue_await_kick(struct virtqueue *vq)
 {
     struct virtqueue_state *s = vq->s;
-    enum status st;
 
     if (!usable(vq)) {
         return false;
     }
-    if (vq->event_idx) {
-        st = gmem_store16(vq->gm, gpa(s->device + VIRTQ_USED_AVAIL_EVENT(s->size)), s->last_avail);
-    } else {
-        st = gmem_store16(vq->gm, gpa(s->device + VIRTQ_USED_FLAGS), 0);
-    }
-    if (st != OK) {
+    if (vq->event_idx &&
+        gmem_store16(vq->gm, gpa(s->device + VIRTQ_USED_AVAIL_EVENT(s->size)), s->last_avail) != OK) {
         virtqueue_set_broken(vq, "the used ring is not memory");
         return false;
     }

@@ -93,10 +93,9 @@ enum status virtqueue_push(struct virtqueue *vq, uint16_t head, uint32_t len);
 // After one or more pushes: does the driver want an interrupt? (2.7.7)
 bool virtqueue_should_notify(struct virtqueue *vq);
 
-// Tells the driver that kicks are not needed for now, or needed again (2.7.10). enable returns true when
-// chains arrived meanwhile: the caller must look again.
-void virtqueue_disable_kick(struct virtqueue *vq);
-bool virtqueue_enable_kick(struct virtqueue *vq);
+// The queue was found empty: asks the driver to kick at the next chain (2.7.10; without EVENT_IDX it always
+// does). True when chains arrived meanwhile: the caller must look again.
+bool virtqueue_await_kick(struct virtqueue *vq);
 
 // Marks the queue broken, because of `why` (static text).
 void virtqueue_set_broken(struct virtqueue *vq, const char *why);
