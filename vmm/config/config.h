@@ -17,21 +17,56 @@
 #define CONFIG_DEVICE_MAX 16
 #define CONFIG_PCPU_MAX 32
 
-enum console_mode { CONSOLE_MERGED, CONSOLE_FOCUS };
-enum on_last_stop { LAST_STOP_STAY, LAST_STOP_POWEROFF };
-enum on_crash { CRASH_STOP, CRASH_RESTART, CRASH_REBOOT_HOST };
-enum boot_source { BOOT_EMBED, BOOT_FAT };
-enum region_kind { REGION_RAM, REGION_ROM, REGION_SHARED };
-enum gic_version { GIC_AUTO, GIC_V2, GIC_V3 };
-enum timer_mode { TIMER_DIRECT, TIMER_TRAP };
+enum console_mode {
+    CONSOLE_MERGED,
+    CONSOLE_FOCUS
+};
+enum on_last_stop {
+    LAST_STOP_STAY,
+    LAST_STOP_POWEROFF
+};
+enum on_crash {
+    CRASH_STOP,
+    CRASH_RESTART,
+    CRASH_REBOOT_HOST
+};
+enum boot_source {
+    BOOT_EMBED,
+    BOOT_FAT
+};
+enum region_kind {
+    REGION_RAM,
+    REGION_ROM,
+    REGION_SHARED
+};
+enum gic_version {
+    GIC_AUTO,
+    GIC_V2,
+    GIC_V3
+};
+enum timer_mode {
+    TIMER_DIRECT,
+    TIMER_TRAP
+};
 
 // The models a TOML may name, and those that every virtual board has.
-enum vdev_model { MODEL_UART, MODEL_RTC, MODEL_VIRTIO_CONSOLE, MODEL_VIRTIO_BLK, MODEL_COUNT };
+enum vdev_model {
+    MODEL_UART,
+    MODEL_RTC,
+    MODEL_VIRTIO_CONSOLE,
+    MODEL_VIRTIO_BLK,
+    MODEL_COUNT
+};
 
 // Where a value was written, for messages at run time: "two-guests.toml:12".
 struct config_where {
     char file[48];
     uint32_t line;
+};
+
+// A place in the VM's file, for messages about one key. Zero: the key is not there.
+struct config_pos {
+    uint32_t line, column;
 };
 
 struct region_config {
@@ -40,33 +75,60 @@ struct region_config {
     enum region_kind kind;
     bool has_base; // without: placed by the plan
     char share[CONFIG_NAME_MAX];
+    struct config_pos pos; // of the region
 };
 
 struct device_config {
     enum vdev_model model;
-    char backend[CONFIG_PATH_MAX]; // "fat:/disk.img", "ram:name", "embed:name"; empty: the model's default
+    // "fat:/disk.img": a file on the FAT disk. "embed:key": a file of the embedded table, read-only. "ram:key": a copy of
+    // one in memory; "ram:": an empty disk of `size` bytes in memory. Empty: the model's default.
+    char backend[CONFIG_PATH_MAX];
+    uint64_t size; // bytes, of a disk that is made new; 0: not given
     bool read_only;
     bool has_base, has_irq;
     uint64_t base;
-    uint32_t irq;
+    uint32_t irq; // as the board counts: aarch64 SPI n, riscv64 source n, x86_64 GSI n
     struct config_where where;
+    struct config_pos pos;         // of the device
+    struct config_pos base_pos;    // of its `base`
+    struct config_pos irq_pos;     // of its `irq`
+    struct config_pos backend_pos; // of its `backend`
 };
 
-// Addresses of the virtual board; 0 in `has` means the architecture's default ([vm.board] in TOML).
+// Addresses and interrupts of the virtual board ([vm.board] in TOML). A bit of `has` that is 0 means the
+// architecture's default. Interrupts count as device_config.irq does.
+enum board_key {
+    BOARD_GICD,
+    BOARD_GICR,
+    BOARD_GICC,
+    BOARD_GITS,
+    BOARD_UART,
+    BOARD_RTC,
+    BOARD_VIRTIO,
+    BOARD_UART_IRQ,
+    BOARD_RTC_IRQ,
+    BOARD_VIRTIO_IRQ, // of slot 0
+    BOARD_PLIC,
+    BOARD_KEY_COUNT
+};
+
 struct board_config {
     uint32_t has; // bits by enum board_key
-    uint64_t value[8];
+    uint64_t value[BOARD_KEY_COUNT];
+    struct config_pos pos[BOARD_KEY_COUNT];
 };
-enum board_key { BOARD_GICD, BOARD_GICR, BOARD_GICC, BOARD_GITS, BOARD_UART, BOARD_RTC, BOARD_VIRTIO, BOARD_KEY_COUNT };
 
 struct boot_config {
     enum boot_source source;
-    char kernel[CONFIG_PATH_MAX]; // catalogue name or path, ${arch} expanded; embedded: the key in the embedded table
+    // After the checks: the key in the embedded table ("debian/kernel", or the path as written), or the absolute path on
+    // the FAT disk. ${arch} is expanded. Empty: none.
+    char kernel[CONFIG_PATH_MAX];
     char initrd[CONFIG_PATH_MAX];
     char dtb[CONFIG_PATH_MAX];
     char cmdline[CONFIG_CMDLINE_MAX];
     bool has_load, has_entry; // raw images
     uint64_t load, entry;
+    struct config_pos kernel_pos, initrd_pos, dtb_pos;
 };
 
 struct vm_config {
@@ -89,7 +151,8 @@ struct vm_config {
     struct device_config devices[CONFIG_DEVICE_MAX];
     bool autostart;
     struct config_where where; // of its [[vm]]
-    bool refused;              // an error concerns this VM alone: the others may start
+    struct config_pos cpus_pos, memory_pos, gic_pos, pcpus_pos;
+    bool refused; // an error concerns this VM alone: the others may start
 };
 
 struct host_config {
@@ -112,7 +175,7 @@ struct config_error {
     uint32_t line, column;
     bool fatal_for_all; // concerns [host] or the syntax; else only the VM `vm`
     char vm[CONFIG_NAME_MAX];
-    char text[200];
+    char text[240];
 };
 
 struct config_errors {
@@ -122,20 +185,37 @@ struct config_errors {
 
 // What the checks may ask about the world; NULL members mean "cannot tell here". Pure otherwise.
 struct config_env {
-    const char *arch; // "aarch64"
-    uint64_t ram_free; // bytes, 0: unknown
+    const char *arch;   // "aarch64"
+    uint64_t ram_free;  // bytes, 0: unknown
     unsigned cpu_count; // 0: unknown
     bool (*embedded_exists)(const char *key, void *ctx);
-    bool (*file_exists)(const char *path, void *ctx); // on the FAT disk
+    bool (*file_exists)(const char *path, void *ctx); // on the FAT disk; absolute path
+    bool makes_disks; // missing files behind `fat:` will be made (vmconf): they need not exist
     void *ctx;
 };
 
-// Parses and checks one or more TOML texts (later ones add VMs; [host] keys may come once). `arena` is scratch memory for the documents.
-// Returns OK when no error was found; E_CONFIG with all errors listed and `out` filled with what is good.
 struct config_source {
-    const char *name;
+    const char *name; // of the file, for messages
     const char *text;
     size_t len;
 };
+
+// Parses and checks one or more TOML texts (later ones add VMs; each [host] key may come once), plan_build() included.
+// `arena` is scratch memory for one document and the plan: 16 bytes of it for each byte of the longest text, and 64 KiB,
+// are plenty; unless it is too small nothing else is allocated. Worker thread or boot, no locks.
+//
+// OK when no error was found. E_CONFIG: all errors are listed, `out` is filled with what is good: VMs with an error are
+// there with `refused` set, wrong [host] keys keep their default. E_INVAL: env->arch is unknown.
 enum status config_load(struct config *out, const struct config_source *sources, unsigned count,
-                        const struct config_env *env, void *arena, size_t arena_size, struct config_errors *errors);
+                        const struct config_env *env, void *arena, size_t arena_size,
+                        struct config_errors *errors);
+
+// Adds a complaint; `pos` may be NULL or {0, 0} (line unknown), `vm` NULL when it concerns all. Marks nothing refused.
+__attribute__((format(printf, 5, 6))) void config_complain(struct config_errors *errors, const char *file,
+                                                           const struct config_pos *pos, const char *vm,
+                                                           const char *fmt, ...);
+
+// One line for people: "two-guests.toml:12:3: vm 'linux': boot.kernel: …". Returns buf.
+char *config_error_format(char *buf, size_t size, const struct config_error *error);
+
+const char *vdev_model_name(enum vdev_model model); // as in TOML
