@@ -11,6 +11,7 @@
 #include "kernel/mm/pool.h"
 #include "vmm/loader/gzip.h"
 #include "vmm/loader/layout.h"
+#include "vmm/loader/source.h"
 
 #define BOUNCE_SIZE KIB(64)
 
@@ -210,4 +211,28 @@ enum status vm_load(struct vm *vm, const struct loader_source *src, struct vcpu_
     gzip_close(j->gz);
     pool_free(j, sizeof(*j));
     return st;
+}
+
+enum status loader_open(struct vm *vm, struct loader_source *out)
+{
+    const struct boot_config *boot = &vm->config->boot;
+    const struct {
+        struct image_source *source;
+        const char *role, *name;
+    } files[] = {{&out->kernel, "kernel", boot->kernel},
+                 {&out->initrd, "initrd", boot->initrd},
+                 {&out->dtb, "dtb", boot->dtb}};
+
+    for (unsigned i = 0; i < ARRAY_SIZE(files); i++) {
+        enum status st = source_open(files[i].source, boot, files[i].name);
+        if (st != OK) {
+            snprintf(vm->fault, sizeof(vm->fault), "vm.boot.%s: '%s' cannot be opened %s: %s", files[i].role,
+                     files[i].name, boot->source == BOOT_FAT ? "on the FAT disk" : "in the image",
+                     status_name(st));
+            log_err("%s: %s (%s:%u)", vm_name(vm), vm->fault, vm->config->where.file,
+                    (unsigned)vm->config->where.line);
+            return st;
+        }
+    }
+    return OK;
 }

@@ -17,6 +17,10 @@ struct loader_source {
     const uint8_t *seed; // VM_FDT_SEED_SIZE random bytes for the guest, or NULL
 };
 
+// Opens the files that the VM's configuration names. A missing one is logged and summarised in vm->fault; E_NOENT and
+// the like. The names are those of the configuration, which must outlive `out`. `arch` and `seed` are left alone.
+enum status loader_open(struct vm *vm, struct loader_source *out);
+
 // Loads everything into vm->gmem, whose RAM is mapped and zeroed, and says where the boot vCPU starts. vm->plan is
 // complete (gic.version resolved) and vm->devices hold what the device tree shall describe. Caches are clean
 // afterwards. A bad file is the configuration's fault: logged with the VM and the file, summarised in vm->fault, and

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "kernel/fs/fs.h"
+#include "vmm/config/embed.h"
 
 static enum status memory_read(void *ctx, uint64_t off, void *buf, uint64_t len)
 {
@@ -34,4 +35,23 @@ enum status source_from_fat(struct image_source *out, const char *path)
             .name = path, .size = size, .read = fat_read, .ctx = (void *)(uintptr_t)path};
     }
     return st;
+}
+
+enum status source_open(struct image_source *out, const struct boot_config *boot, const char *name)
+{
+    const struct embed_entry *e;
+
+    *out = (struct image_source){.name = name};
+    if (name[0] == 0) {
+        return OK;
+    }
+    if (boot->source == BOOT_FAT) {
+        return source_from_fat(out, name);
+    }
+    e = embed_find(name);
+    if (!e) {
+        return E_NOENT;
+    }
+    source_from_memory(out, name, e->start, e->size);
+    return OK;
 }
