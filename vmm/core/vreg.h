@@ -28,8 +28,8 @@ struct vreg {
     uint32_t offset;
     uint32_t count; // registers in the row, `size` bytes each, adjacent
     uint8_t size;   // bytes of one register: 1 2 4 8
-    uint8_t
-        widths; // VREG_W*: access widths allowed; other widths give IO_BAD. Accesses must be naturally aligned.
+    // VREG_W*: access widths allowed; others give IO_BAD. Accesses must be naturally aligned.
+    uint8_t widths;
     uint64_t reset; // for rows without read: the constant that reads back
     uint64_t (*read)(
         void *dev, const struct vreg_access *a); // NULL: reads `reset`. Returns the bytes at `byte`, at bit 0

@@ -187,7 +187,6 @@ static void rx_push_locked(struct vpl011_state *s, uint8_t byte)
         return;
     }
     fifo_push(&s->rx, byte);
-    rx_changed_locked(s, true);
 }
 
 // Interrupt state after bytes left the transmit FIFO: as if the wire were fast, not by crossing the trigger
@@ -264,6 +263,9 @@ static void rx_fill(struct vpl011 *u)
         for (size_t i = 0; i < got && i < room; i++) {
             rx_push_locked(&u->s, buf[i]);
         }
+        if (got > 0) {
+            rx_changed_locked(&u->s, true);
+        }
     }
     u->rx_more |= u->rx_again;
     u->rx_busy = false;
@@ -322,6 +324,7 @@ static void dr_write(void *dev, const struct vreg_access *a)
 
     if (u->s.cr & CR_LBE) {
         rx_push_locked(&u->s, (uint8_t)a->value);
+        rx_changed_locked(&u->s, true);
         tx_left_locked(&u->s);
         update_locked(u);
         spin_unlock_irqrestore(&u->lock, irq);

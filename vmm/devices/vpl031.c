@@ -24,8 +24,8 @@
 
 // What the guest can see; everything that is saved.
 struct vpl031_state {
-    uint64_t
-        match; // guest time in seconds at which RTCDR reaches RTCMR; NO_MATCH when it has, or RTCMR was never set
+    // Guest time in seconds at which RTCDR reaches RTCMR; NO_MATCH when it has, or RTCMR was never set.
+    uint64_t match;
     uint32_t offset; // RTCDR at guest time 0
     uint32_t lr;
     uint32_t mr;
@@ -37,7 +37,7 @@ struct vpl031_state {
 struct vpl031 {
     struct vreg_map map; // first: the access path finds it without an offset
     struct vdev vdev;
-    struct spinlock lock; // protects the state and the line
+    struct spinlock lock; // protects all below
     struct vpl031_state s;
     bool line_level;
     struct irq_line line;
@@ -76,28 +76,24 @@ static void rematch_locked(struct vpl031 *r)
     r->s.match = now + (uint32_t)(r->s.mr - (r->s.offset + (uint32_t)now));
 }
 
-// Looks at the time and arms the timer for what is still to come. Two who do it at once may set it in the
-// wrong order: each looks again after setting.
-static void look(struct vpl031 *r)
+// Looks at the time and arms the timer for what is still to come. The lock also keeps two CPUs from arming it at once;
+// timer_set() never waits for a callback, so the callback may wait for us.
+static void look_locked(struct vpl031 *r)
 {
-    uint64_t armed = NO_MATCH;
+    uint64_t match = update_locked(r);
 
-    for (;;) {
-        irq_state_t irq = spin_lock_irqsave(&r->lock);
-        uint64_t match = update_locked(r);
-
-        spin_unlock_irqrestore(&r->lock, irq);
-        if (match == NO_MATCH || match == armed) {
-            return;
-        }
+    if (match != NO_MATCH) {
         timer_set(&r->timer, match * arch_time_hz() + r->vdev.vm->time_offset);
-        armed = match;
     }
 }
 
 static void timer_fired(struct timer *t)
 {
-    look(container_of(t, struct vpl031, timer));
+    struct vpl031 *r = container_of(t, struct vpl031, timer);
+    irq_state_t irq = spin_lock_irqsave(&r->lock);
+
+    look_locked(r);
+    spin_unlock_irqrestore(&r->lock, irq);
 }
 
 // ---- registers --------------------------------------------------------------------------------------------
@@ -134,8 +130,8 @@ static void mr_write(void *dev, const struct vreg_access *a)
 
     r->s.mr = (uint32_t)vreg_merge(r->s.mr, a);
     rematch_locked(r);
+    look_locked(r);
     spin_unlock_irqrestore(&r->lock, irq);
-    look(r);
 }
 
 static void lr_write(void *dev, const struct vreg_access *a)
@@ -148,8 +144,8 @@ static void lr_write(void *dev, const struct vreg_access *a)
     if (r->s.match != NO_MATCH) {
         rematch_locked(r);
     }
+    look_locked(r);
     spin_unlock_irqrestore(&r->lock, irq);
-    look(r);
 }
 
 static void imsc_write(void *dev, const struct vreg_access *a)
@@ -275,8 +271,8 @@ static enum status vpl031_load(struct vdev *dev, const void *state)
     irq_state_t irq = spin_lock_irqsave(&r->lock);
 
     r->s = next;
+    look_locked(r);
     spin_unlock_irqrestore(&r->lock, irq);
-    look(r);
     return OK;
 }
 
