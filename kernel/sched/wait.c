@@ -51,17 +51,22 @@ static void waiter_remove(struct wait_queue *wq, struct waiter *w)
 
 void wait_event(struct wait_queue *wq, bool (*cond)(void *ctx), void *ctx)
 {
-    while (!cond(ctx)) {
+    bool ready = cond(ctx);
+
+    while (!ready) {
         struct waiter w = {.thread = thread_current()};
         irq_state_t irq = spin_lock_irqsave(&wq->lock);
 
         list_push_back(&wq->waiters, &w.node);
         spin_unlock_irqrestore(&wq->lock, irq);
-        // Listed before looking again: a wake from here on is remembered by the thread.
-        if (!cond(ctx)) {
+        // Listed before looking again: a wake from here on is remembered by the thread. A condition that came true is not
+        // asked again, it may have taken something.
+        ready = cond(ctx);
+        if (!ready) {
             thread_block();
         }
         waiter_remove(wq, &w);
+        ready = ready || cond(ctx);
     }
 }
 
