@@ -143,7 +143,7 @@ static const struct virqchip_ops vgic_ops = {
 
 static enum status plan_check(const struct vm *vm, const struct plan_gic *plan)
 {
-    if (!gic_virt() || plan->version != 3) {
+    if (!gic_virt() || gic_virt()->version != 3 || plan->version == 2) {
         return E_UNSUPPORTED;
     }
     if (vm->vcpu_count == 0 || vm->vcpu_count > VGIC_VCPU_MAX || plan->gicd_size != GIC_FRAME_SIZE ||
