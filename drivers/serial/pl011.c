@@ -34,7 +34,7 @@ enum pl011_reg {
 #define INT_ALL MASK64(0, 11)
 #define DR_ERRORS MASK64(8, 4)
 
-#define RX_BURST_MAX 64   // characters taken in one interrupt; what is left interrupts again
+#define RX_BURST_MAX 4096 // characters taken in one interrupt; far more than any FIFO holds
 #define TX_WAIT_US 20000u // a FIFO that does not drain for this long: the character is dropped
 
 static volatile void *regs;

@@ -18,11 +18,14 @@ bool fs_present(void);
 // *size in bytes.
 enum status fs_size(const char *path, uint64_t *size);
 
-// Reads [off, off + len) into buf; E_PARTIAL when the file ends before.
+// Reads [off, off + len) into buf; E_PARTIAL when the file ends before. buf is direct-map or image memory, not a stack: the disk
+// writes it (struct block_segment).
 enum status fs_read(const char *path, uint64_t off, void *buf, uint64_t len);
 
 // Calls fn for each regular file of a folder; stops when fn returns false.
 enum status fs_list(const char *path, bool (*fn)(const char *name, uint64_t size, void *ctx), void *ctx);
+
+// Errors of all: E_STATE without a volume, E_NOENT, E_INVAL (path), E_IO, E_CORRUPT (said in the log), E_NOMEM.
 
 // Where a file lies: extents in file order, resolved once. Data I/O then goes to the block device directly. The file is pinned: its
 // clusters must not be changed by anyone while the extents are in use.
