@@ -314,15 +314,15 @@ static bool collect(struct virtio_blk *b)
     return any;
 }
 
-// Status byte and used ring of one request. Lock held.
-static void flush_one(struct virtio_blk *b, struct blk_request *r)
+// Status byte and used ring of one request. True when it was pushed. Lock held.
+static bool flush_one(struct virtio_blk *b, struct blk_request *r)
 {
     struct virtqueue *vq = &b->dev.queues[0];
     const struct virtq_chain *c = &r->chain;
     uint32_t written = r->status == VIRTIO_BLK_S_OK ? r->written : 0;
 
     if (r->generation != b->dev.generation) {
-        return; // the driver that asked for it is gone
+        return false; // the driver that asked for it is gone
     }
     if (written ==
         c->write_len - 1) { // 2.7.8.2: count only what was written without a gap from the beginning
@@ -330,9 +330,13 @@ static void flush_one(struct virtio_blk *b, struct blk_request *r)
     }
     if (virtq_chain_write(gmem_of(b), c, c->write_len - 1, &r->status, 1) != OK) {
         virtio_break(&b->dev, vq, "a block request's status byte is not memory");
-    } else if (virtqueue_push(vq, c->head, written) != OK) {
-        virtio_break(&b->dev, vq, vq->why);
+        return false;
     }
+    if (virtqueue_push(vq, c->head, written) != OK) {
+        virtio_break(&b->dev, vq, vq->why);
+        return false;
+    }
+    return true;
 }
 
 static void flush(struct virtio_blk *b)
@@ -351,11 +355,14 @@ static void flush(struct virtio_blk *b)
         return;
     }
     irq_state_t irq = spin_lock_irqsave(&dev->lock);
+    bool pushed = false;
 
     for (struct blk_request *r = first; r; r = r->next) {
-        flush_one(b, r);
+        pushed |= flush_one(b, r);
     }
-    virtio_notify_used(dev, &dev->queues[0]);
+    if (pushed) {
+        virtio_notify_used(dev, &dev->queues[0]);
+    }
     spin_unlock_irqrestore(&dev->lock, irq);
     while (first) {
         struct blk_request *r = first;

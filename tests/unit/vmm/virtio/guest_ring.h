@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The guest's side for the tests of virtio: a small VM with memory and an interrupt line, a split ring that a test can
-// also spoil, and register access as a driver does it.
+// The guest's side for the tests of virtio: a small VM with memory and an interrupt line, a split ring that a
+// test can also spoil, and register access as a driver does it.
 #pragma once
 
 #include <stdlib.h>
@@ -117,7 +117,7 @@ static inline uint16_t guest_load16(struct test_guest *g, uint64_t addr)
     return v;
 }
 
-// ---- rings ----------------------------------------------------------------------------------------
+// ---- rings --------------------------------------------------------------------------------------
 
 // Places a ring of `size` entries from `base` on (at most 16 KiB for size 512).
 static inline struct test_ring ring_at(struct test_guest *g, uint64_t base, uint16_t size)
@@ -159,7 +159,7 @@ static inline bool ring_take(struct test_ring *r, struct virtq_used_elem *out)
     return true;
 }
 
-// ---- registers ------------------------------------------------------------------------------------
+// ---- registers ----------------------------------------------------------------------------------
 
 static inline enum io_result guest_access(struct test_guest *g, uint64_t off, unsigned size, bool write,
                                           uint64_t *value)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The device's side of a split ring: ordinary traffic, wrap-around, notification, and everything a hostile driver can do.
+// The device's side of a split ring: ordinary traffic, wrap-around, notification, and everything a hostile
+// driver can do.
 #include <setjmp.h>
 #include <stdarg.h>
 
@@ -167,9 +168,10 @@ static void test_zero_length_segments_are_left_out(void **state)
     assert_int_equal(f->chain.write_len, 0);
 }
 
-// ---- indirect -------------------------------------------------------------------------------------
+// ---- indirect -----------------------------------------------------------------------------------
 
-static void indirect(struct fixture *f, unsigned i, uint64_t addr, uint32_t len, uint16_t flags, uint16_t next)
+static void indirect(struct fixture *f, unsigned i, uint64_t addr, uint32_t len, uint16_t flags,
+                     uint16_t next)
 {
     desc_write(f->g, TABLE, i, (struct virtq_desc){.addr = addr, .len = len, .flags = flags, .next = next});
 }
@@ -276,7 +278,7 @@ static void test_indirect_longer_than_capacity(void **state)
     indirect_of(f, TABLE, (CAPACITY + 1) * 16);
 }
 
-// ---- H02 to H05 -----------------------------------------------------------------------------------
+// ---- H02 to H05 ---------------------------------------------------------------------------------
 
 static void test_avail_idx_jumps(void **state)
 {
@@ -378,7 +380,7 @@ static void test_data_outside_memory(void **state)
     assert_int_equal(virtq_chain_read(f->vq.gm, &f->chain, 0, buf, 4), E_RANGE);
 }
 
-// ---- H01, H02: set-up -----------------------------------------------------------------------------
+// ---- H01, H02: set-up ---------------------------------------------------------------------------
 
 static void test_enable_checks(void **state)
 {
@@ -455,7 +457,7 @@ static void test_memory_goes_away(void **state)
     assert_int_equal(pop(f), E_CORRUPT);
 }
 
-// ---- notification ---------------------------------------------------------------------------------
+// ---- notification -------------------------------------------------------------------------------
 
 static void push_one(struct fixture *f)
 {
