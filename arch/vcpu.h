@@ -105,6 +105,9 @@ struct vcpu_entry {
 enum status arch_vcpu_create(struct arch_vcpu *av, struct arch_vm *vm, unsigned index, const struct vcpu_upcalls *up);
 void arch_vcpu_destroy(struct arch_vcpu *av);
 
+// The identity that the guest knows it by and other vCPUs address it with: MPIDR affinity, hart id, APIC id.
+uint64_t arch_vcpu_hw_id(const struct arch_vcpu *av);
+
 // Puts all registers into the architectural reset state, then applies `entry`. The vCPU is not loaded anywhere.
 void arch_vcpu_reset(struct arch_vcpu *av, const struct vcpu_entry *entry);
 
@@ -119,6 +122,14 @@ uint64_t arch_vcpu_timer_deadline(const struct arch_vcpu *av);
 
 // Which vtimer lines are asserted now (bit 0: virtual, bit 1: physical); same validity.
 uint32_t arch_vcpu_timer_lines(const struct arch_vcpu *av);
+
+// The host interrupts by which the loaded guest's own timers announce themselves, and the guest's numbers for them (per-CPU
+// inputs of its interrupt controller). Returns how many. Constant.
+struct vcpu_timer_irq {
+    unsigned host_irq;
+    unsigned guest_line;
+};
+unsigned arch_vcpu_timer_irqs(const struct vcpu_timer_irq **out);
 
 // Enters the guest and stays until an upcall says VCPU_LEAVE. The vCPU is loaded on this CPU. Interrupts masked.
 void arch_vcpu_run(struct arch_vcpu *av);

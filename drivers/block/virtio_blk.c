@@ -186,7 +186,7 @@ static void fail_all(struct virtio_blk *blk)
 {
     struct block_request *req;
 
-    virtio_reset(&blk->virtio);
+    virtio_dev_reset(&blk->virtio);
     while ((req = take_orphan(blk)) != NULL) {
         req->done(req, E_IO);
     }
@@ -236,7 +236,7 @@ static enum status read_geometry(struct virtio_blk *blk)
 {
     struct virtio_blk_config config;
     enum status s =
-        virtio_config_read(&blk->virtio, 0, &config, offsetof(struct virtio_blk_config, geometry));
+        virtio_dev_config_read(&blk->virtio, 0, &config, offsetof(struct virtio_blk_config, geometry));
     unsigned segments = BLOCK_SEGMENTS_MAX;
 
     if (s != OK) {

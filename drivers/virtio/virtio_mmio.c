@@ -182,7 +182,7 @@ void virtio_give_up(struct virtio_dev *dev)
     add_status(dev, VIRTIO_STATUS_FAILED);
 }
 
-void virtio_reset(struct virtio_dev *dev)
+void virtio_dev_reset(struct virtio_dev *dev)
 {
     dev->failed = true;
     reg_write(dev, VIRTIO_MMIO_STATUS, 0);
@@ -202,7 +202,7 @@ uint32_t virtio_irq_ack(struct virtio_dev *dev)
 }
 
 // 4.2.2.2: fields of four bytes and less are read with their own width, longer ones in words.
-enum status virtio_config_read(struct virtio_dev *dev, size_t off, void *buf, size_t len)
+enum status virtio_dev_config_read(struct virtio_dev *dev, size_t off, void *buf, size_t len)
 {
     uint32_t words[CONFIG_READ_MAX / sizeof(uint32_t)];
     size_t count = (len + 3) / sizeof(uint32_t);

@@ -14,7 +14,7 @@ struct virtio_dev {
     unsigned irq;
     bool irq_level;
     uint64_t features; // negotiated
-    bool failed;       // reset for good by virtio_reset()
+    bool failed;       // reset for good by virtio_dev_reset()
 };
 
 // E_UNSUPPORTED: an empty slot, another kind of device, or the legacy interface (said in the log). Leaves the device
@@ -33,7 +33,7 @@ void virtio_start(struct virtio_dev *dev);
 void virtio_give_up(struct virtio_dev *dev);
 
 // Takes all queues away from a device that misbehaves: it forgets them. Any context.
-void virtio_reset(struct virtio_dev *dev);
+void virtio_dev_reset(struct virtio_dev *dev);
 
 void virtio_notify(struct virtio_dev *dev, unsigned queue);
 
@@ -41,4 +41,4 @@ void virtio_notify(struct virtio_dev *dev, unsigned queue);
 uint32_t virtio_irq_ack(struct virtio_dev *dev);
 
 // `len` (at most 64) bytes of the configuration space, from one generation of it; `off` is a multiple of four.
-enum status virtio_config_read(struct virtio_dev *dev, size_t off, void *buf, size_t len);
+enum status virtio_dev_config_read(struct virtio_dev *dev, size_t off, void *buf, size_t len);

@@ -8,7 +8,7 @@
 #include "vmm/core/io_bus.h"
 #include "vmm/core/vm.h"
 
-enum vcpu_state { VCPU_OFF, VCPU_ON_PENDING, VCPU_RUNNING, VCPU_WAITING, VCPU_DEAD };
+enum vcpu_state { VCPU_OFF, VCPU_CLAIMED, VCPU_ON_PENDING, VCPU_RUNNING, VCPU_WAITING, VCPU_DEAD };
 
 // Bits of arch_vcpu.requests: looked at before every entry.
 #define VCPU_REQ_IRQ 1u   // the interrupt controller has something new
@@ -20,13 +20,30 @@ struct vcpu {
     struct vm *vm;
     unsigned index;
     struct thread *thread;
-    _Atomic enum vcpu_state state; // one writer: its own thread (OFF to ON_PENDING: the caller of CPU_ON, by compare-exchange)
-    _Atomic bool in_guest;
+    _Atomic enum vcpu_state state; // one writer: its own thread, but OFF to CLAIMED (by compare-exchange) and to ON_PENDING: the starter
     struct io_cache mmio_cache;
     struct timer wake_timer; // an armed guest timer of a vCPU that is not loaded
     struct vcpu_entry entry; // for the next start
+    struct completion gone;  // its thread has left for good
     uint64_t exits[VCPU_EXIT_COUNT];
 };
+
+// The vCPU that runs on this CPU now, for handlers of its interrupts; NULL when none is loaded.
+struct vcpu *vcpu_loaded(void);
+
+// Creates the thread (parked) on host CPU `pcpu`. Worker thread.
+enum status vcpu_create(struct vm *vm, unsigned index, unsigned pcpu, struct vcpu **out);
+// The vCPU is parked.
+void vcpu_destroy(struct vcpu *v);
+
+// Makes a parked vCPU run from `entry`. E_STATE when it runs, E_BUSY when somebody else is starting it. Any thread.
+enum status vcpu_start(struct vcpu *v, const struct vcpu_entry *entry);
+
+// Waits as WFI does: until an interrupt is deliverable or somebody asks for attention. The vCPU's thread.
+void vcpu_idle(struct vcpu *v);
+
+// The upcalls of every vCPU (vmm/core/run.c).
+extern const struct vcpu_upcalls vcpu_upcalls;
 
 // Sets request bits, then makes the vCPU look at them soon: an IPI when it runs on another CPU, a wake when it waits. Any context.
 void vcpu_request(struct vcpu *v, uint32_t bits);

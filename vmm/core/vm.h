@@ -30,6 +30,14 @@ enum vm_state {
 enum vm_stop_reason { VM_STOP_NONE, VM_STOP_POWEROFF, VM_STOP_RESET, VM_STOP_FORCED, VM_STOP_FAULT };
 
 struct vcpu;
+struct vcpu_entry;
+struct vm;
+
+// What the core tells the manager (vmm/manage), which is above it.
+struct vm_manager_ops {
+    // The last running vCPU of a VM that was asked to stop has left. That vCPU's thread, interrupts masked: must only post.
+    void (*stopped)(struct vm *vm);
+};
 
 struct vm {
     unsigned id; // dense, from 1
@@ -54,6 +62,8 @@ struct vm {
     struct log_limit warn_limit;
     char fault[512]; // the fault card's summary; empty when none
     unsigned restarts;
+    _Atomic unsigned running_vcpus; // inside vcpu_start() .. leaving
+    const struct vm_manager_ops *manager;
     void *manage; // vmm/manage's
 };
 
@@ -62,6 +72,18 @@ static inline const char *vm_name(const struct vm *vm)
     return vm->config->name;
 }
 
+// Prepares the core parts: buses, guest memory, stage-2 table, VMID, vCPUs with their threads (parked). `pcpus` has one host CPU
+// for each vCPU. The caller has filled `config` and `plan`. Nothing is left behind on failure. Worker thread.
+enum status vm_core_create(struct vm *vm, const uint16_t *pcpus);
+// All vCPUs are parked; devices and the interrupt controller are gone. Worker thread.
+void vm_core_destroy(struct vm *vm);
+
+// Adds guest memory and maps it; the extents stay the caller's.
+enum status vm_map_region(struct vm *vm, const struct gmem_region *region);
+
+// Resets vCPU 0 to `entry` and lets it run; the others wait for the guest to start them.
+void vm_start(struct vm *vm, const struct vcpu_entry *entry);
+
 // Guest time in host ticks since the VM was created; feeds every emulated clock.
 uint64_t vm_now(const struct vm *vm);
 
@@ -69,6 +91,10 @@ const char *vm_state_name(enum vm_state s);
 
 // Rate-limited log line "[name] ..." about something odd that the guest did. Any context.
 __attribute__((format(printf, 2, 3))) void vm_warn(struct vm *vm, const char *fmt, ...);
+
+// Stops the VM with a fault card on the log. The vCPU's thread.
+struct vcpu_exit;
+void vm_fail(struct vcpu *v, const struct vcpu_exit *exit);
 
 // Asks all vCPUs to leave and records why. Any context; returns at once.
 void vm_request_stop(struct vm *vm, enum vm_stop_reason reason);

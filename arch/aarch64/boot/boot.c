@@ -44,7 +44,7 @@ uint64_t boot_map(uint64_t image_pa, uint64_t fdt_pa)
     ok = ok && map_part(&m, ro_after_init_end, boot_stack_guard, EARLY_RW, image_pa);
     ok = ok && map_part(&m, boot_stack_bottom, image_end, EARLY_RW, image_pa);
     if (fdt_pa && fdt_pa < DIRECT_SIZE) {
-        ok = ok && early_map(&m, DIRECT_VA + fdt, fdt, FDT_WINDOW, EARLY_R);
+        ok = ok && early_map(&m, DIRECT_VA + fdt, fdt, FDT_WINDOW, EARLY_RW); // RAM like its surroundings
     }
     if (board_early.uart_base) {
         ok = ok && early_map(&m, EARLY_UART_VA, board_early.uart_base, PAGE_SIZE, EARLY_DEVICE);

@@ -74,6 +74,14 @@ el2_vectors:
     guest_vector guest_irq
     guest_vector guest_serror
 
+// Near enough for a test-and-branch.
+stack_overflow:
+    ldr     x0, =panic_stack_top
+    mov     sp, x0
+    mrs     x0, elr_el2
+    mrs     x1, far_el2
+    b       trap_stack_overflow
+
     .text
 host_irq:
     mrs     x1, elr_el2
@@ -113,13 +121,6 @@ host_serror:
     mrs     x1, elr_el2
     mrs     x0, esr_el2
     b       trap_host_serror
-
-stack_overflow:
-    ldr     x0, =panic_stack_top
-    mov     sp, x0
-    mrs     x0, elr_el2
-    mrs     x1, far_el2
-    b       trap_stack_overflow
 
 bad_exception:
     ldr     x1, =panic_stack_top

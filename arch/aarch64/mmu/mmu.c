@@ -38,7 +38,7 @@ uint64_t arch_vmap_size(void)
     return VMAP_SIZE;
 }
 
-// The direct map holds RAM without the image: text and read-only data have no writable alias.
+// The direct map holds RAM without the image's text and read-only data, which have no writable alias.
 static bool map_around(uint64_t base, uint64_t end, uint64_t hole, uint64_t hole_end)
 {
     bool ok = true;
@@ -57,7 +57,7 @@ static bool map_around(uint64_t base, uint64_t end, uint64_t hole, uint64_t hole
 void arch_map_ram(const struct boot_info *bi)
 {
     uint64_t hole = align_down(bi->image.base.v, PAGE_SIZE);
-    uint64_t hole_end = align_up(bi->image.base.v + bi->image.size, PAGE_SIZE);
+    uint64_t hole_end = hole + (uint64_t)(ro_after_init_end - image_start);
 
     for (unsigned i = 0; i < bi->ram.count; i++) {
         uint64_t base = align_up(bi->ram.r[i].base.v, PAGE_SIZE);

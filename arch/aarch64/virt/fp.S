@@ -30,7 +30,8 @@ fp_save:
     stp     q30, q31, [x0, #480]
     mrs     x1, fpcr
     mrs     x2, fpsr
-    stp     x1, x2, [x0, #FP_FPCR]
+    str     x1, [x0, #FP_FPCR]
+    str     x2, [x0, #FP_FPCR + 8]
     ret
     .size fp_save, . - fp_save
 
@@ -55,7 +56,8 @@ fp_load:
     ldp     q26, q27, [x0, #416]
     ldp     q28, q29, [x0, #448]
     ldp     q30, q31, [x0, #480]
-    ldp     x1, x2, [x0, #FP_FPCR]
+    ldr     x1, [x0, #FP_FPCR]
+    ldr     x2, [x0, #FP_FPCR + 8]
     msr     fpcr, x1
     msr     fpsr, x2
     ret

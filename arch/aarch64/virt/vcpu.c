@@ -51,6 +51,11 @@ void arch_vcpu_destroy(struct arch_vcpu *av)
     memset(av, 0, sizeof(*av)); // registers of a guest do not linger
 }
 
+uint64_t arch_vcpu_hw_id(const struct arch_vcpu *av)
+{
+    return av->vmpidr & MPIDR_AFF_MASK;
+}
+
 void arch_vcpu_reset(struct arch_vcpu *av, const struct vcpu_entry *entry)
 {
     av->start = (struct guest_frame){
@@ -214,6 +219,15 @@ void arch_vcpu_trap_idle(struct arch_vcpu *av, bool trap)
     if (av->loaded) {
         sysreg_write(hcr_el2, av->hcr | (trap ? HCR_TWI : 0));
     }
+}
+
+unsigned arch_vcpu_timer_irqs(const struct vcpu_timer_irq **out)
+{
+    // PPIs of the virtual and the physical EL1 timer (BSA, 3.7); guests know them by the same numbers.
+    static const struct vcpu_timer_irq irqs[] = {{27, 27}, {30, 30}};
+
+    *out = irqs;
+    return ARRAY_SIZE(irqs);
 }
 
 static const struct guest_frame *frame_of(const struct arch_vcpu *av)

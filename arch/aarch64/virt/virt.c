@@ -76,11 +76,12 @@ static uint64_t vtcr(void)
 
 enum status arch_virt_enable(void)
 {
+    uint64_t midr = sysreg_read(midr_el1);
     uint64_t hpmn = sysreg_read(mdcr_el2) & MDCR_HPMN_MASK;
 
     sysreg_write(vtcr_el2, vtcr());
     sysreg_write(vttbr_el2, 0);
-    sysreg_write(vpidr_el2, sysreg_read(midr_el1));
+    sysreg_write(vpidr_el2, midr);
     // Debug and performance registers trap; break- and watchpoints of guests do not exist (virt/sysreg.c, virt/idregs.c).
     sysreg_write(mdcr_el2, hpmn | MDCR_TPMCR | MDCR_TPM | MDCR_TDA | MDCR_TDOSA | MDCR_TDRA | MDCR_TPMS | MDCR_TTRF);
     // FP and SIMD belong to the guest; SVE, SME, trace and activity monitors trap and are undefined.

@@ -1,0 +1,1 @@
+main-objs += kernel/main.o

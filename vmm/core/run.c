@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What happens on an exit: one small handler for each neutral kind. All run on the vCPU's own thread, interrupts masked.
+#include "kernel/irq/irq.h"
+#include "vmm/core/vcpu.h"
+
+typedef enum vcpu_verdict (*exit_handler)(struct vcpu *v, struct vcpu_exit *e);
+
+static struct vcpu *vcpu_of(struct arch_vcpu *av)
+{
+    return container_of(av, struct vcpu, arch);
+}
+
+static void warn_unclaimed(struct vcpu *v, const struct vcpu_exit *e)
+{
+    unsigned long long where = e->mmio.gpa.v;
+
+    vm_warn(v->vm, "vCPU %u, pc %#llx: %s of %u bytes at %#llx (%s): no device there", v->index,
+            (unsigned long long)arch_vcpu_reg(&v->arch, 32),
+            e->mmio.exec ? "fetch" : (e->mmio.write ? "write" : "read"), e->mmio.size, where,
+            plan_describe(&v->vm->plan, where));
+}
+
+static enum vcpu_verdict exit_mmio(struct vcpu *v, struct vcpu_exit *e)
+{
+    struct io_access a;
+
+    if (!e->mmio.exec) {
+        a.value = e->mmio.value;
+        a.size = e->mmio.size;
+        a.write = e->mmio.write;
+        a.vcpu = (uint16_t)v->index;
+        if (io_bus_access(&v->vm->mmio, &v->mmio_cache, e->mmio.gpa.v, &a) == IO_DONE) {
+            e->mmio.value = a.value;
+            return VCPU_RESUME;
+        }
+    }
+    warn_unclaimed(v, e);
+    return VCPU_ABORT;
+}
+
+static enum vcpu_verdict exit_pio(struct vcpu *v, struct vcpu_exit *e)
+{
+    struct io_access a = {.value = e->pio.value, .size = e->pio.size, .write = e->pio.write, .vcpu = (uint16_t)v->index};
+
+    // Ports nobody claims read as all ones and swallow writes.
+    if (io_bus_access(&v->vm->pio, &v->mmio_cache, e->pio.port, &a) != IO_DONE) {
+        a.value = MASK64(0, 8 * e->pio.size);
+    }
+    e->pio.value = (uint32_t)a.value;
+    return VCPU_RESUME;
+}
+
+static struct vcpu *find_target(struct vm *vm, uint64_t hw_id)
+{
+    for (unsigned i = 0; i < vm->vcpu_count; i++) {
+        if (arch_vcpu_hw_id(&vm->vcpus[i]->arch) == hw_id) {
+            return vm->vcpus[i];
+        }
+    }
+    return NULL;
+}
+
+static enum vcpu_verdict exit_hypercall(struct vcpu *v, struct vcpu_exit *e)
+{
+    struct vcpu *target;
+
+    if (e->hypercall.function != VCPU_CALL_CPU_STATE) {
+        return VCPU_RESUME;
+    }
+    target = find_target(v->vm, e->hypercall.args[0]);
+    e->hypercall.handled = target != NULL;
+    if (target) {
+        enum vcpu_state s = target->state;
+        e->hypercall.result[0] = s == VCPU_OFF ? 1 : (s == VCPU_ON_PENDING || s == VCPU_CLAIMED ? 2 : 0);
+    }
+    return VCPU_RESUME;
+}
+
+static enum vcpu_verdict exit_cpu_on(struct vcpu *v, struct vcpu_exit *e)
+{
+    struct vcpu *target = find_target(v->vm, e->cpu_on.target);
+    struct vcpu_entry entry = {.pc = e->cpu_on.entry, .arg = e->cpu_on.arg, .hw_id = e->cpu_on.target};
+
+    if (!target) {
+        e->cpu_on.result = -E_NOENT;
+    } else if (!gmem_check(&v->vm->gmem, gpa(entry.pc), 4, PERM_R | PERM_X)) {
+        e->cpu_on.result = -E_RANGE;
+    } else {
+        e->cpu_on.result = -(int64_t)vcpu_start(target, &entry);
+    }
+    return VCPU_RESUME;
+}
+
+static enum vcpu_verdict exit_cpu_off(struct vcpu *v, struct vcpu_exit *e)
+{
+    (void)v;
+    (void)e;
+    return VCPU_LEAVE;
+}
+
+static enum vcpu_verdict exit_idle(struct vcpu *v, struct vcpu_exit *e)
+{
+    (void)e;
+    vcpu_idle(v);
+    return VCPU_RESUME;
+}
+
+static enum vcpu_verdict exit_ipi(struct vcpu *v, struct vcpu_exit *e)
+{
+    struct virqchip *chip = v->vm->irqchip;
+
+    if (chip) {
+        chip->ops->send_sgi(chip, v->index, e->ipi.which, e->ipi.value);
+    }
+    return VCPU_RESUME;
+}
+
+static enum vcpu_verdict exit_poweroff(struct vcpu *v, struct vcpu_exit *e)
+{
+    (void)e;
+    vm_request_stop(v->vm, VM_STOP_POWEROFF);
+    return VCPU_LEAVE;
+}
+
+static enum vcpu_verdict exit_reset(struct vcpu *v, struct vcpu_exit *e)
+{
+    (void)e;
+    vm_request_stop(v->vm, VM_STOP_RESET);
+    return VCPU_LEAVE;
+}
+
+static enum vcpu_verdict exit_fault(struct vcpu *v, struct vcpu_exit *e)
+{
+    vm_fail(v, e);
+    return VCPU_LEAVE;
+}
+
+static const exit_handler handlers[VCPU_EXIT_COUNT] = {
+    [VCPU_EXIT_MMIO] = exit_mmio,           [VCPU_EXIT_PIO] = exit_pio,         [VCPU_EXIT_HYPERCALL] = exit_hypercall,
+    [VCPU_EXIT_IDLE] = exit_idle,           [VCPU_EXIT_IPI] = exit_ipi,         [VCPU_EXIT_CPU_ON] = exit_cpu_on,
+    [VCPU_EXIT_CPU_OFF] = exit_cpu_off,     [VCPU_EXIT_POWEROFF] = exit_poweroff, [VCPU_EXIT_RESET] = exit_reset,
+    [VCPU_EXIT_FAULT] = exit_fault,         [VCPU_EXIT_ENTRY_FAILED] = exit_fault,
+};
+
+static enum vcpu_verdict run_exit(struct arch_vcpu *av, struct vcpu_exit *e)
+{
+    struct vcpu *v = vcpu_of(av);
+
+    v->exits[e->kind]++;
+    return handlers[e->kind](v, e);
+}
+
+static void run_host_irq(struct arch_vcpu *av)
+{
+    vcpu_of(av)->exits[VCPU_EXIT_IRQ]++;
+    irq_dispatch();
+}
+
+static enum vcpu_verdict run_requests(struct arch_vcpu *av)
+{
+    struct vcpu *v = vcpu_of(av);
+    uint32_t bits = atomic_exchange_explicit(&av->requests, 0, memory_order_acquire);
+
+    if (bits & VCPU_REQ_STOP) {
+        return VCPU_LEAVE;
+    }
+    if ((bits & VCPU_REQ_IRQ) && v->vm->irqchip) {
+        v->vm->irqchip->ops->flush(v->vm->irqchip, v->index);
+    }
+    return VCPU_RESUME;
+}
+
+const struct vcpu_upcalls vcpu_upcalls = {.exit = run_exit, .host_irq = run_host_irq, .requests = run_requests};

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The shared console: one physical UART for the log and all guests.
+#pragma once
+
+#include "kernel/lib/status.h"
+#include "vmm/backend/backend.h"
+#include "vmm/config/config.h"
+
+// Takes the log and the raw console over. Once, worker thread.
+enum status console_start(const struct host_config *host);
+
+// A port for a guest; `name` must stay alive. NULL when out of memory.
+struct char_backend *console_port(const char *name);
