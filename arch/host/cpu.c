@@ -147,14 +147,6 @@ bool host_cpu_run_other(void)
 void host_cpu_yield(void)
 {
     while (host_cpu_run_other()) {
-        bool more = false;
-
-        for (unsigned i = 0; i < host_m.cpu_count; i++) {
-            more |= i != host_m.current && has_work(i);
-        }
-        if (!more) {
-            return;
-        }
     }
 }
 

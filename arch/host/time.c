@@ -49,13 +49,12 @@ uint64_t host_next_deadline(void)
 // Everything that the present moment makes ready.
 static void settle(void)
 {
-    if (!host_cpu_now->masked) {
-        host_irq_unmasked();
-    }
-    host_cpu_yield();
-    if (!host_cpu_now->masked) {
-        host_irq_unmasked();
-    }
+    do {
+        if (!host_cpu_now->masked) {
+            host_irq_unmasked();
+        }
+        // Handling it may have stopped half-way in favour of another CPU.
+    } while (host_cpu_run_other() || (!host_cpu_now->masked && host_irq_deliverable()));
 }
 
 void host_time_advance(uint64_t ticks)
