@@ -1,1 +1,2 @@
 host-objs += $(addprefix arch/host/,boot.o cpu.o irqchip.o time.o mmu.o virt.o)
+host-objs += arch/aarch64/virt/a64_decode.o # pure: tested and fuzzed here
