@@ -13,7 +13,7 @@
 #include "kernel/sync/spinlock.h"
 
 #define STACK_ORDER 2u
-#define STACK_SLOT (PAGE_SIZE + STACK_SIZE) // guard page, then the stack
+#define STACK_SLOT (2 * STACK_SIZE) // an unmapped half, then the stack
 #define STACK_SLOTS 1024u
 _Static_assert(STACK_SIZE == PAGE_SIZE << STACK_ORDER);
 
@@ -117,7 +117,7 @@ void *stack_alloc(void)
         return NULL;
     }
     slot = slot_take();
-    bottom = vm.stacks + slot * STACK_SLOT + PAGE_SIZE;
+    bottom = vm.stacks + slot * STACK_SLOT + STACK_SIZE;
     if (slot == STACK_SLOTS) {
         goto out_pages;
     }

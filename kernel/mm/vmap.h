@@ -12,7 +12,8 @@ enum status vmap_init(void);
 // Maps device registers; `pa` and `size` need no alignment. NULL when out of space or memory. Never unmapped.
 volatile void *mmio_map(hpa_t pa, uint64_t size);
 
-// A stack of STACK_SIZE bytes with an unmapped guard page below; returns its top (first byte above), NULL when out of memory.
+// A stack of STACK_SIZE bytes: the upper half of an aligned slot of twice its size, whose lower half is never mapped. So one
+// bit of the stack pointer tells an overflow, which exception entries test. Returns its top (first byte above), NULL when out of memory.
 #define STACK_SIZE KIB(16)
 void *stack_alloc(void);
 void stack_free(void *top);
