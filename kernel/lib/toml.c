@@ -259,7 +259,7 @@ static bool read_array(struct toml_parser *p, struct toml_node *array)
         toml_skip_lines(p);
         if (toml_peek(p, 0) == ',') {
             toml_skip(p, 1);
-        } else if (toml_peek(p, 0) != ']') {
+        } else if (toml_peek(p, 0) != ']' && !toml_at_end(p)) {
             return toml_fail_here(p, "',' or ']' in the array");
         }
     }
