@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Names each test's log, ends forgotten machines, gives tests a folder for their disks."""
+import os
+import re
+import shutil
+
+import pytest
+from lodge import TOP, Machine
+
+
+@pytest.fixture(autouse=True)
+def machines(request):
+    logs = os.path.join(TOP, "build", "test-logs")
+    os.makedirs(logs, exist_ok=True)
+    name = re.sub(r"[^\w.=-]+", "_", request.node.name).strip("_")
+    Machine.log_path = os.path.join(logs, f"{request.node.path.stem}.{name}.log")
+    open(Machine.log_path, "w", encoding="utf-8").close()
+    yield
+    for machine in list(Machine.alive):
+        machine.kill()
+
+
+@pytest.fixture
+def work(request):
+    """A folder for one test, gone when it passes."""
+    name = re.sub(r"[^\w.=-]+", "_", request.node.name).strip("_")
+    path = os.path.join(TOP, "build", "test-work", f"{request.node.path.stem}.{name}")
+    shutil.rmtree(path, ignore_errors=True)
+    os.makedirs(path)
+    yield path
+    report = getattr(request.node, "report_call", None)
+    if report is None or report.passed:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    outcome = yield
+    report = outcome.get_result()
+    if report.when == "call":
+        item.report_call = report

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A guest's mistake is the guest's problem: the architecture's fault or a fault card, and the victim lives on."""
+import pytest
+from lodge import Image, Machine, vm
+from scenarios import linux
+
+VICTIM = vm("victim", "heartbeat")
+PAIR = vm("attacker", "heartbeat") + VICTIM
+
+
+@pytest.mark.parametrize("smp", [1, 2])
+@pytest.mark.parametrize("command", ["crash", "wild", "undef"])
+def test_mistake(command, smp):
+    with Machine(Image(PAIR), smp=smp) as m:
+        m.expect_all([r"\[attacker\] heartbeat: up", r"\[victim\] heartbeat: up"])
+        m.enter(command)
+        m.expect(rf"\[attacker\] {command}:")
+        m.expect(r"\[attacker\] exception: vector|guest 'attacker' stopped")
+        m.heartbeat_goes_on("victim")
+        m.never(r"(?i)panic", 1)
+
+
+def test_spin_with_interrupts_masked():
+    with Machine(Image(PAIR), smp=1) as m:
+        m.expect_all([r"\[attacker\] heartbeat: up", r"\[victim\] heartbeat: up"])
+        m.enter("spin")
+        m.expect(r"\[attacker\] spin:")
+        m.heartbeat_goes_on("victim", beats=5)
+
+
+def raw(words):
+    """A guest of A64 instructions, as the bytes of a raw image."""
+    import struct
+    return struct.pack(f"<{len(words)}I", *words)
+
+
+# An illegal return: ERET to EL1 with an AArch32 mode in SPSR leaves the guest in a state that cannot run.
+HVC_UNKNOWN = [0xD2A88000 | 0, 0xD4000002, 0xD503207F, 0x17FFFFFF]
+# Vectors at an address where nothing lives, then an undefined instruction: the guest faults for ever.
+FAULT_LOOP = [0xD2A60000, 0xD518C000, 0xD5033FDF, 0x00000000]
+# Turns itself off and on: PSCI CPU_OFF of the only vCPU.
+CPU_OFF = [0xD2B08000, 0xF2800040, 0xD4000002, 0xD503207F, 0x17FFFFFF]
+
+
+@pytest.mark.parametrize("name,words", [("hvc-unknown", HVC_UNKNOWN), ("fault-loop", FAULT_LOOP), ("cpu-off", CPU_OFF)])
+def test_raw_attacker(name, words):
+    toml = vm("attacker", "@OUT@/attacker.bin", "16M") + VICTIM
+    with Machine(Image(toml, {"attacker.bin": raw(words)}), smp=1) as m:
+        m.expect(r"\[attacker\] starts")
+        m.heartbeat_goes_on("victim", beats=5)
+        m.never(r"(?i)panic", 1)
+
+
+def test_on_crash_restart():
+    """Fresh memory, fresh images, again and again, while the other is not disturbed."""
+    toml = vm("attacker", "redteam", more='on_crash = "restart"', boot='cmdline = "fail"') + VICTIM
+    with Machine(Image(toml)) as m:
+        m.expect(r"guest 'attacker' stopped")
+        m.expect(r"\[attacker\] starts again \(1\)")
+        m.expect(r"\[attacker\] starts again \(2\)")
+        m.heartbeat_goes_on("victim")
+
+
+def test_on_crash_stop_shows_a_fault_card():
+    toml = vm("attacker", "redteam", more='on_crash = "stop"', boot='cmdline = "fail"') + VICTIM
+    with Machine(Image(toml)) as m:
+        m.expect(r"guest 'attacker' stopped: \S+")
+        m.expect(r"vCPU 0")
+        m.expect(r"pc [0-9a-f]{16}")
+        m.expect(r"scenario\.toml:\d+; on_crash")
+        m.heartbeat_goes_on("victim")
+        m.never(r"starts again", 3)
+
+
+def redteam_cases():
+    """The cases that guests/redteam knows: names in its table."""
+    import os
+    import re
+    from lodge import TOP
+    folder = os.path.join(TOP, "guests", "redteam")
+    names = []
+    for file in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+        if file.endswith(".c"):
+            with open(os.path.join(folder, file), encoding="utf-8") as f:
+                names += re.findall(r'^\s*\{"([\w-]+)",', f.read(), re.M)
+    return names or ["none"]
+
+
+@pytest.mark.parametrize("case", redteam_cases())
+def test_redteam(case):
+    """One hostile case: defined error or fault card for the attacker, nothing for the victim."""
+    assert case != "none", "guests/redteam has no cases"
+    toml = vm("attacker", "redteam", boot=f'cmdline = "{case}"') + VICTIM
+    with Machine(Image(toml), smp=2) as m:
+        m.expect(r"\[attacker\] redteam|\[attacker\] \S+:|guest 'attacker' stopped", timeout=60)
+        m.expect(r"\[attacker\] .*(?:\bok\b|pass|contained|done)|guest 'attacker' stopped|\[attacker\] is off")
+        m.heartbeat_goes_on("victim")
+        m.never(r"(?i)panic", 1)
+
+
+def test_linux_survives_probing():
+    """Linux pokes at addresses where nothing lives; it gets a bus error, not an end."""
+    with Machine(Image(linux() + VICTIM)) as m:
+        m.linux_up()
+        m.shell("devmem 0x0c000000 32; true", r"(?i)bus error|0x[0-9A-F]{8}|not found|Operation not permitted|rror")
+        m.shell("echo 6''7", r"\b67\b")
+        m.heartbeat_goes_on("victim")

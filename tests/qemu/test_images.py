@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kernels that are broken or do not fit: the one guest is refused with the reason, the other starts."""
+import gzip
+import os
+import struct
+
+import pytest
+from lodge import Disk, Image, Machine, guest_file, vm
+from scenarios import HEARTBEAT
+
+
+def kernel_bytes():
+    with open(guest_file("kernel"), "rb") as f:
+        return f.read()
+
+
+def damaged(kind):
+    """(content, expected words, memory)"""
+    if kind == "truncated":
+        return kernel_bytes()[:3 << 20], r"truncated", "128M"
+    if kind == "truncated-header":
+        return kernel_bytes()[:40], r"(?:truncated|not an arm64 kernel|no known format|is )", "128M"
+    if kind == "text":
+        return b"This is a letter to my aunt, not a kernel.\n" * 100, r"text file|not an arm64", "128M"
+    if kind == "random":
+        return b"\xff\xfe" + os.urandom(1 << 16), r"not an arm64 kernel|no known format", "128M"
+    if kind == "empty":
+        return b"", r"empty|no file|cannot", "128M"
+    if kind == "too-big":
+        return kernel_bytes(), r"does not fit.*raise vm\.memory|too (?:big|large)", "24M"
+    if kind == "gzip-damaged":
+        data = bytearray(gzip.compress(kernel_bytes()[:4 << 20], 1))
+        data[1 << 20] ^= 0xFF
+        return bytes(data), r"gzip|damaged", "128M"
+    if kind == "gzip-bomb":
+        return gzip.compress(bytes(600 << 20), 9), r"does not fit|out of memory|too (?:big|large)|cannot|not an arm64", "128M"
+    if kind == "riscv":
+        data = bytearray(4096)
+        data[0x38:0x3C] = b"RSC\x05"
+        return bytes(data), r"riscv64", "128M"
+    if kind == "bzimage":
+        data = bytearray(4096)
+        data[0x202:0x206] = b"HdrS"
+        return bytes(data), r"x86", "128M"
+    if kind == "elf-foreign":
+        return elf(machine=62), r"ELF file for", "128M"
+    if kind == "elf-truncated":
+        return elf(size=1 << 20), r"truncated", "128M"
+    if kind == "elf-outside":
+        return elf(address=0x1000), r"not RAM|outside", "128M"
+    raise ValueError(kind)
+
+
+def elf(machine=183, address=0x4008_0000, size=16, memory_size=None):
+    """The smallest ELF64: one segment, 16 bytes of code behind the headers."""
+    head = b"\x7fELF\x02\x01\x01" + bytes(9)
+    head += struct.pack("<HHIQQQIHHHHHH", 2, machine, 1, address, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+    head += struct.pack("<IIQQQQQQ", 1, 5, 120, address, address, size, memory_size or size, 8)
+    return head + struct.pack("<4I", 0xD503207F, 0x17FFFFFF, 0, 0)
+
+
+KINDS = ["truncated", "truncated-header", "text", "random", "empty", "too-big", "gzip-damaged", "gzip-bomb", "riscv",
+         "bzimage", "elf-foreign", "elf-truncated", "elf-outside"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_bad_kernel(work, kind):
+    content, words, memory = damaged(kind)
+    disk = Disk(f"{work}/disk.img", 96, {"/kernel": content})
+    # The configuration comes from the disk as well: one image for all of these.
+    disk.add("/lodge/x.toml", (vm("broken", "/kernel", memory, "", 'source = "fat"') + HEARTBEAT).encode())
+    with Machine(Image(HEARTBEAT), disk=disk) as m:
+        m.expect(rf"(?i)broken\]?:.*({words})")
+        m.heartbeat_goes_on("heartbeat")
+        m.never(r"(?i)panic|\[broken\] starts", 1)
+
+
+def test_bad_embedded_kernel():
+    """Embedded images are judged at boot as well."""
+    toml = vm("broken", "@OUT@/kernel.img", "64M") + HEARTBEAT
+    with Machine(Image(toml, {"kernel.img": kernel_bytes()[:3 << 20]})) as m:
+        m.expect(r"(?i)broken\]?:.*truncated")
+        m.heartbeat_goes_on("heartbeat")
+
+
+def test_initrd_too_big(work):
+    disk = Disk(f"{work}/disk.img", 200, {"/kernel": guest_file("kernel"), "/initrd": 100 << 20})
+    toml = vm("broken", "/kernel", "96M", "", 'source = "fat"\ninitrd = "/initrd"') + HEARTBEAT
+    disk.add("/lodge/x.toml", toml.encode())
+    with Machine(Image(HEARTBEAT), disk=disk) as m:
+        m.expect(r"(?i)broken\]?:.*initrd.*(?:does not fit|raise vm\.memory)")
+        m.heartbeat_goes_on("heartbeat")
+
+
+def test_bad_user_device_tree(work):
+    disk = Disk(f"{work}/disk.img", 96, {"/kernel": guest_file("kernel"), "/board.dtb": b"\xd0\x0d\xfe\xed" + bytes(400)})
+    toml = vm("broken", "/kernel", "96M", "", 'source = "fat"\ndtb = "/board.dtb"') + HEARTBEAT
+    disk.add("/lodge/x.toml", toml.encode())
+    with Machine(Image(HEARTBEAT), disk=disk) as m:
+        m.expect(r"(?i)broken\]?:.*(?:dtb|device tree)")
+        m.heartbeat_goes_on("heartbeat")
+
+
+def test_more_memory_than_the_machine_has():
+    """Each guest alone would fit; the one too much is refused."""
+    toml = vm("first", "heartbeat", "200M") + vm("second", "heartbeat", "200M") + vm("third", "heartbeat", "200M")
+    with Machine(Image(toml), mem="512M") as m:
+        m.expect(r"(?:third|second|first).*memory")
+        m.expect(r"\[first\] heartbeat 2")
+        m.never(r"(?i)panic", 1)
