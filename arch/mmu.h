@@ -44,6 +44,9 @@ void arch_tlb_flush_host(uintptr_t va, uint64_t size);
 // derived from it. size 0: everything of that vmid.
 void arch_tlb_flush_guest(unsigned vmid, gpa_t base, uint64_t size);
 
+// Invalidates what this CPU's TLB holds of the loaded guest's own translations (stage 1, all of its ASIDs). Interrupts masked.
+void arch_tlb_flush_guest_local(void);
+
 // Makes page-table writes visible to the table walkers.
 void arch_pt_publish(void);
 

@@ -28,9 +28,8 @@ static struct {
     uint64_t ram_size;
     char *window;
     hpa_t root;
-    struct host_fault {
-        sigjmp_buf *probe; // set while arch_probe_*() runs
-    } fault;
+    sigjmp_buf *probe; // set while arch_probe_*() runs
+    struct sigaction previous;
 } mmu = {.fd = -1};
 
 struct host_mmu_counts host_mmu_counts;
@@ -102,26 +101,29 @@ static void on_segv(int sig, siginfo_t *info, void *context)
     if (tlb_fill((uintptr_t)info->si_addr, write)) {
         return;
     }
-    if (mmu.fault.probe != NULL) {
-        siglongjmp(*mmu.fault.probe, 1);
+    if (mmu.probe != NULL) {
+        siglongjmp(*mmu.probe, 1);
     }
-    // Ours no more: the next fault is the sanitizer's or the kernel's to report.
-    (void)signal(sig, SIG_DFL);
+    // Not ours: the next fault is for whoever was there before us (the test runner, the sanitizer) to report.
+    (void)sigaction(sig, &mmu.previous, NULL);
     fprintf(stderr, "host: fault at %p\n", info->si_addr);
 }
 
+// Test runners install handlers of their own before each test, so this is repeated whenever the window changes.
 static void handler_install(void)
 {
     static char stack[65536];
     const stack_t alt = {.ss_sp = stack, .ss_size = sizeof(stack)};
-    struct sigaction sa;
+    struct sigaction sa, old;
 
     memset(&sa, 0, sizeof(sa));
     sa.sa_sigaction = on_segv;
     sa.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
     (void)sigaltstack(&alt, NULL);
-    (void)sigaction(SIGSEGV, &sa, NULL);
-    (void)sigaction(SIGBUS, &sa, NULL);
+    (void)sigaction(SIGSEGV, &sa, &old);
+    if (old.sa_sigaction != on_segv) {
+        mmu.previous = old;
+    }
 }
 
 void host_mmu_reset(uint64_t ram)
@@ -132,8 +134,8 @@ void host_mmu_reset(uint64_t ram)
         // The direct map keeps 1 GiB alignment, as a real one would.
         mmu.ram += align_up((uintptr_t)mmu.ram, GIB(1)) - (uintptr_t)mmu.ram;
         mmu.window = mmap(NULL, WINDOW_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        handler_install();
     }
+    handler_install();
     (void)mmap(mmu.ram, HOST_RAM_MAX, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
     (void)mmap(mmu.window, WINDOW_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
     // Truncating to nothing first gives fresh zeros.
@@ -168,8 +170,9 @@ static bool probe(volatile uint32_t *to, uint32_t *from, const volatile uint32_t
     sigjmp_buf env;
     bool ok = false;
 
+    handler_install();
     if (sigsetjmp(env, 1) == 0) {
-        mmu.fault.probe = &env;
+        mmu.probe = &env;
         if (to != NULL) {
             *to = *from;
         } else {
@@ -177,7 +180,7 @@ static bool probe(volatile uint32_t *to, uint32_t *from, const volatile uint32_t
         }
         ok = true;
     }
-    mmu.fault.probe = NULL;
+    mmu.probe = NULL;
     return ok;
 }
 
@@ -248,6 +251,7 @@ void arch_tlb_flush_guest(unsigned vmid, gpa_t base, uint64_t size)
 void arch_pt_publish(void)
 {
     host_mmu_counts.publish++;
+    handler_install();
 }
 
 // Reads the range, so that the address sanitizer checks it.

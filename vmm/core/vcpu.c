@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include "arch/mmu.h"
 #include "kernel/cpu/cpu.h"
 #include "kernel/irq/irq.h"
 #include "kernel/mm/pool.h"
@@ -35,10 +36,24 @@ static void vcpu_put(struct vcpu *v)
     this_cpu()->loaded_vcpu = NULL;
 }
 
+// All vCPUs of a VM share its VMID, but not their own page tables: what another one left in this CPU's TLB must go.
+static void flush_sibling(struct vcpu *v)
+{
+    uint16_t *last = &v->vm->last_vcpu[this_cpu()->index];
+
+    if (*last != v->index + 1) {
+        if (*last != 0) {
+            arch_tlb_flush_guest_local();
+        }
+        *last = (uint16_t)(v->index + 1);
+    }
+}
+
 static void vcpu_load(struct vcpu *v)
 {
     timer_cancel(&v->wake_timer);
     arch_vcpu_load(&v->arch);
+    flush_sibling(v);
     if (v->vm->irqchip) {
         v->vm->irqchip->ops->load(v->vm->irqchip, v->index);
     }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "arch/virt.h"
+#include "kernel/cpu/cpu.h"
 #include "kernel/lib/list.h"
 #include "kernel/lib/status.h"
 #include "kernel/lib/types.h"
@@ -58,6 +59,7 @@ struct vm {
     struct list_node devices;
     unsigned vcpu_count;
     struct vcpu **vcpus;
+    uint16_t last_vcpu[CPU_MAX]; // by host CPU: which vCPU (index + 1) it ran last; each CPU its own entry
     uint64_t time_offset; // vm_now() = arch_time_now() - time_offset
     struct log_limit warn_limit;
     char fault[512]; // the fault card's summary; empty when none

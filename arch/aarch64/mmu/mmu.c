@@ -119,6 +119,11 @@ void arch_tlb_flush_guest(unsigned vmid, gpa_t base, uint64_t size)
     asm volatile("msr daif, %0" ::"r"(daif) : "memory");
 }
 
+void arch_tlb_flush_guest_local(void)
+{
+    asm volatile("dsb nshst\n\ttlbi vmalle1\n\tdsb nsh\n\tisb" ::: "memory");
+}
+
 static uint64_t dcache_line(void)
 {
     return UINT64_C(4) << ((sysreg_read(ctr_el0) >> 16) & 0xF);
