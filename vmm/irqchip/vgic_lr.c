@@ -326,6 +326,7 @@ void vgic_sync(struct vgic_cpu *cpu)
 {
     uint32_t used = cpu->used;
 
+    cpu->fast = 0;
     if (used) {
         uint32_t empty = (uint32_t)cpu->frame.vgic->hw->elrsr() & used;
 
@@ -565,21 +566,37 @@ void vgic_maintenance(struct virqchip *chip, unsigned vcpu)
     }
 }
 
+// The fast paths. cpu->fast names private interrupts that were put into a list register directly, pending and nothing
+// else, and whose list register nobody has looked at since: hw.lr[] and the block still describe that moment. When one
+// of them comes again and its list register is empty by then, the same value is right again. Whatever changes such an
+// interrupt's properties leads to a flush before the next entry, which looks at all list registers and ends this.
+
 void vgic_private_offer(struct vgic_cpu *cpu, unsigned irq)
 {
     struct vgic *g = cpu->frame.vgic;
     struct vgic_block *b = &cpu->priv;
+    const uint32_t m = vgic_bit(irq);
+    unsigned n = cpu->slot[irq];
     uint32_t free;
 
-    if (cpu->loaded && (b->in_lr & vgic_bit(irq)) && (g->hw->elrsr() >> cpu->slot[irq] & 1)) {
-        lr_done(cpu, cpu->slot[irq]);
+    if (cpu->loaded && (b->in_lr & m) && (g->hw->elrsr() >> n & 1)) {
+        if (cpu->fast & m) {
+            b->latched &= ~m;
+            g->hw->write_lr(n, cpu->hw.lr[n]);
+            return;
+        }
+        lr_done(cpu, n);
     }
     free = g->lr_mask & ~cpu->used;
-    if (cpu->loaded && !(b->in_lr & vgic_bit(irq)) && free && !cpu->backlog) {
-        lr_insert(cpu, (unsigned)__builtin_ctz(free), irq);
+    if (!cpu->loaded || (b->in_lr & m) || !free || cpu->backlog) {
+        vgic_private_changed(cpu, m);
         return;
     }
-    vgic_private_changed(cpu, vgic_bit(irq));
+    n = (unsigned)__builtin_ctz(free);
+    lr_insert(cpu, n, irq);
+    if ((b->in_lr & m) && (cpu->hw.lr[n] & (LR_STATE | LR_EOI_MAINT | LR_HW)) == LR_PENDING) {
+        cpu->fast |= m;
+    }
 }
 
 // Not deliverable now, or not simply: the flush does it.
@@ -611,50 +628,52 @@ static bool forward_spi(struct vgic_cpu *cpu, unsigned line, unsigned host_irq)
     return true;
 }
 
-// The timers' path: it fired again, so the guest has deactivated it, so its list register is free even if that has not
-// been read back.
-bool vgic_forward(struct virqchip *chip, unsigned vcpu, unsigned line, unsigned host_irq)
+static bool deliverable(struct vgic_cpu *cpu, uint32_t m)
 {
-    struct vgic *g = vgic_of(chip);
-    struct vgic_cpu *cpu = &g->cpus[vcpu];
+    const struct vgic_block *b = &cpu->priv;
+
+    return cpu->loaded && (b->enabled & vgic_group_bits(b, vgic_ctlr(cpu->frame.vgic)) & m);
+}
+
+// It fired again, so the guest has deactivated it, so its list register is free even if that has not been read back.
+__attribute__((noinline)) static bool forward_private(struct vgic_cpu *cpu, unsigned line, unsigned host_irq)
+{
     struct vgic_block *b = &cpu->priv;
     const uint32_t m = vgic_bit(line);
     uint32_t free;
     unsigned n;
 
+    if ((b->in_lr & m) && (cpu->hw.lr[cpu->slot[line]] & LR_HW)) {
+        lr_done(cpu, cpu->slot[line]);
+    }
+    free = cpu->frame.vgic->lr_mask & ~cpu->used;
+    if (!free || ((b->in_lr | b->active) & m) || !deliverable(cpu, m)) {
+        return forward_later(cpu, b, line, host_irq);
+    }
+    b->host_irq[line] = (uint16_t)host_irq;
+    b->linked |= m;
+    b->latched |= m;
+    n = (unsigned)__builtin_ctz(free);
+    lr_insert(cpu, n, line);
+    cpu->fast |= m;
+    return true;
+}
+
+bool vgic_forward(struct virqchip *chip, unsigned vcpu, unsigned line, unsigned host_irq)
+{
+    struct vgic *g = vgic_of(chip);
+    struct vgic_cpu *cpu = &g->cpus[vcpu];
+
     if (line >= VGIC_PRIVATE) {
         return forward_spi(cpu, line, host_irq);
     }
-    if (b->in_lr & m) {
-        n = cpu->slot[line];
-        if (!(cpu->hw.lr[n] & LR_HW)) {
-            return forward_later(cpu, b, line, host_irq);
-        }
-        if (!cpu->loaded || !(b->enabled & vgic_group_bits(b, vgic_ctlr(g)) & m)) {
-            lr_done(cpu, n);
-            return forward_later(cpu, b, line, host_irq);
-        }
-    } else {
-        free = g->lr_mask & ~cpu->used;
-        if (!cpu->loaded || !free || (b->active & m) ||
-            !(b->enabled & vgic_group_bits(b, vgic_ctlr(g)) & m)) {
-            return forward_later(cpu, b, line, host_irq);
-        }
-        n = (unsigned)__builtin_ctz(free);
-        cpu->used |= vgic_bit(n);
-        cpu->slot[line] = (uint8_t)n;
-        b->in_lr |= m;
-        b->host_irq[line] = (uint16_t)host_irq;
+    if (cpu->fast >> line & 1) {
+        unsigned n = cpu->slot[line];
+
+        g->hw->write_lr(n, cpu->hw.lr[n]);
+        return true;
     }
-    b->linked |= m;
-    b->active &= ~m;
-    b->lr_pending |= m;
-    b->latched &= ~m;
-    cpu->soft |= vgic_bit(n);
-    cpu->hw.lr[n] = line | (uint64_t)b->priority[line] << LR_PRIORITY_SHIFT | (b->group & m ? LR_GROUP1 : 0) |
-                    LR_HW | (uint64_t)host_irq << LR_PINTID_SHIFT | LR_PENDING;
-    g->hw->write_lr(n, cpu->hw.lr[n]);
-    return true;
+    return forward_private(cpu, line, host_irq);
 }
 
 // On the vCPU's own CPU while it is loaded, by any thread while it is not.
@@ -733,8 +752,10 @@ void vgic_put(struct virqchip *chip, unsigned vcpu)
         unsigned n = (unsigned)__builtin_ctz(left);
         uint64_t v = g->hw->read_lr(n);
 
-        if (!(v & LR_STATE) && v & LR_EOI_MAINT && !(v & LR_HW)) {
-            look = VGIC_EV_LOOK; // its maintenance interrupt will not come any more
+        if (!(v &
+              LR_STATE)) { // may have been so when it was loaded, and was not written then: keep what it was for
+            v = cpu->hw.lr[n] & ~LR_STATE;
+            look |= v & LR_EOI_MAINT ? VGIC_EV_LOOK : 0; // its maintenance interrupt will not come any more
         }
         cpu->hw.lr[n] = v;
         g->hw->write_lr(n, 0);
@@ -744,6 +765,7 @@ void vgic_put(struct virqchip *chip, unsigned vcpu)
         look |= cpu->eoi_count ? VGIC_EV_LOOK : 0;
     }
     g->hw->write_hcr(0);
+    cpu->fast = 0;
     move_active(cpu, false);
     cpu->loaded = false;
     if (look) {

@@ -98,6 +98,7 @@ struct vgic_cpu {
     uint32_t soft;      // ... whose pending bit came from `latched`, not from a line alone
     uint32_t spi_lrs;   // ... that hold an SPI
     uint32_t backlog;   // blocks with interrupts that did not fit
+    uint32_t fast;       // private interrupts whose list register was filled in passing, see vgic_lr.c
     uint32_t eoi_count; // deactivations of interrupts not in list registers, not yet applied
     uint32_t waker;
     uint8_t slot[VGIC_PRIVATE]; // private interrupt's list register while in_lr

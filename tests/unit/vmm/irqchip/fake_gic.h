@@ -41,33 +41,33 @@ static struct {
     struct virqchip *chip;
 } fake;
 
-static struct fake_cpu *fake_here(void)
+static inline struct fake_cpu *fake_here(void)
 {
     return &fake.cpu[fake.current];
 }
 
-static unsigned fake_lr_count(void)
+static inline unsigned fake_lr_count(void)
 {
     return fake.lrs;
 }
 
-static unsigned fake_priority_bits(void)
+static inline unsigned fake_priority_bits(void)
 {
     return 5;
 }
 
-static uint64_t fake_read_lr(unsigned n)
+static inline uint64_t fake_read_lr(unsigned n)
 {
     return fake_here()->lr[n];
 }
 
-static void fake_write_lr(unsigned n, uint64_t value)
+static inline void fake_write_lr(unsigned n, uint64_t value)
 {
     fake_here()->lr[n] = value;
     fake_here()->lr_writes++;
 }
 
-static uint64_t fake_elrsr(void)
+static inline uint64_t fake_elrsr(void)
 {
     uint64_t empty = 0;
 
@@ -81,7 +81,7 @@ static uint64_t fake_elrsr(void)
     return empty;
 }
 
-static uint64_t fake_eisr(void)
+static inline uint64_t fake_eisr(void)
 {
     uint64_t eoi = 0;
 
@@ -95,23 +95,23 @@ static uint64_t fake_eisr(void)
     return eoi;
 }
 
-static uint32_t fake_read_hcr(void)
+static inline uint32_t fake_read_hcr(void)
 {
     return fake_here()->hcr;
 }
 
-static void fake_write_hcr(uint32_t value)
+static inline void fake_write_hcr(uint32_t value)
 {
     fake_here()->hcr = value;
 }
 
-static void fake_load(const struct gic_virt_state *state)
+static inline void fake_load(const struct gic_virt_state *state)
 {
     fake_here()->vmcr = state->vmcr;
     fake_here()->apr = state->ap1r[0];
 }
 
-static void fake_save(struct gic_virt_state *state)
+static inline void fake_save(struct gic_virt_state *state)
 {
     state->vmcr = fake_here()->vmcr;
     state->ap1r[0] = fake_here()->apr;
@@ -129,17 +129,17 @@ static const struct gic_virt_ops fake_virt = {.version = 3,
                                               .load = fake_load,
                                               .save = fake_save};
 
-static void fake_set_active(unsigned irq, bool active)
+static inline void fake_set_active(unsigned irq, bool active)
 {
     fake_here()->active[irq & 31] = active;
 }
 
-static void fake_deactivate(unsigned irq)
+static inline void fake_deactivate(unsigned irq)
 {
     fake_here()->active[irq & 31] = false;
 }
 
-static bool fake_is_pending(unsigned irq)
+static inline bool fake_is_pending(unsigned irq)
 {
     return fake_here()->line[irq & 31];
 }
@@ -150,7 +150,7 @@ static const struct irqchip_ops fake_chip = {.name = "fake",
                                              .is_pending = fake_is_pending,
                                              .percpu_limit = 32};
 
-static void fake_notify(struct vm *vm, unsigned vcpu)
+static inline void fake_notify(struct vm *vm, unsigned vcpu)
 {
     (void)vm;
     fake.request[vcpu] = true;
@@ -159,13 +159,13 @@ static void fake_notify(struct vm *vm, unsigned vcpu)
 
 // ---- the guest's CPU interface -------------------------------------------------------------------------------------
 
-static unsigned fake_running(void)
+static inline unsigned fake_running(void)
 {
     return fake_here()->apr ? (unsigned)__builtin_ctz(fake_here()->apr) * 8 : FAKE_IDLE_PRIORITY;
 }
 
 // The list register that the guest would acknowledge now; GIC_LR_MAX: none.
-static unsigned fake_best(void)
+static inline unsigned fake_best(void)
 {
     unsigned best = GIC_LR_MAX, best_priority = fake_running();
 
@@ -181,7 +181,7 @@ static unsigned fake_best(void)
     return best;
 }
 
-static unsigned fake_iar(void)
+static inline unsigned fake_iar(void)
 {
     unsigned n = fake_best();
     uint64_t v;
@@ -195,7 +195,7 @@ static unsigned fake_iar(void)
     return (unsigned)(v & LR_VINTID_MASK);
 }
 
-static void fake_eoir(unsigned irq)
+static inline void fake_eoir(unsigned irq)
 {
     struct fake_cpu *c = fake_here();
 
@@ -214,7 +214,7 @@ static void fake_eoir(unsigned irq)
     }
 }
 
-static bool fake_maintenance_condition(void)
+static inline bool fake_maintenance_condition(void)
 {
     struct fake_cpu *c = fake_here();
     bool pending = false;
@@ -228,7 +228,7 @@ static bool fake_maintenance_condition(void)
 
 // ---- the hypervisor around it --------------------------------------------------------------------------------------
 
-static void fake_enter(unsigned vcpu)
+static inline void fake_enter(unsigned vcpu)
 {
     fake.current = fake.on[vcpu];
     while (fake.request[vcpu]) {
@@ -238,7 +238,7 @@ static void fake_enter(unsigned vcpu)
 }
 
 // What follows every guest instruction that matters: maintenance interrupts, then requests.
-static void fake_settle(unsigned vcpu)
+static inline void fake_settle(unsigned vcpu)
 {
     fake.current = fake.on[vcpu];
     if (fake_maintenance_condition()) {
@@ -249,7 +249,7 @@ static void fake_settle(unsigned vcpu)
     fake_enter(vcpu);
 }
 
-static unsigned fake_ack(unsigned vcpu)
+static inline unsigned fake_ack(unsigned vcpu)
 {
     unsigned irq;
 
@@ -259,14 +259,14 @@ static unsigned fake_ack(unsigned vcpu)
     return irq;
 }
 
-static void fake_end(unsigned vcpu, unsigned irq)
+static inline void fake_end(unsigned vcpu, unsigned irq)
 {
     fake_enter(vcpu);
     fake_eoir(irq);
     fake_settle(vcpu);
 }
 
-static enum io_result fake_access(unsigned vcpu, uint64_t addr, struct io_access *a)
+static inline enum io_result fake_access(unsigned vcpu, uint64_t addr, struct io_access *a)
 {
     struct io_cache cache = {.size = 0};
     enum io_result r;
@@ -278,33 +278,33 @@ static enum io_result fake_access(unsigned vcpu, uint64_t addr, struct io_access
     return r;
 }
 
-static uint64_t fake_read(unsigned vcpu, uint64_t addr, unsigned size)
+static inline uint64_t fake_read(unsigned vcpu, uint64_t addr, unsigned size)
 {
     struct io_access a = {.size = (uint8_t)size};
 
     return fake_access(vcpu, addr, &a) == IO_DONE ? a.value : UINT64_MAX;
 }
 
-static bool fake_write(unsigned vcpu, uint64_t addr, unsigned size, uint64_t value)
+static inline bool fake_write(unsigned vcpu, uint64_t addr, unsigned size, uint64_t value)
 {
     struct io_access a = {.size = (uint8_t)size, .value = value, .write = true};
 
     return fake_access(vcpu, addr, &a) == IO_DONE;
 }
 
-static void fake_line(unsigned irq, bool level)
+static inline void fake_line(unsigned irq, bool level)
 {
     fake.chip->ops->set_line(fake.chip, irq, level);
 }
 
 // Raises a physical per-CPU interrupt on the vCPU's CPU; the host forwards it unless it is active already.
-static void fake_phys(unsigned vcpu, unsigned irq, bool level)
+static inline void fake_phys(unsigned vcpu, unsigned irq, bool level)
 {
     fake.current = fake.on[vcpu];
     fake_here()->line[irq] = level;
 }
 
-static void fake_take_phys(unsigned vcpu)
+static inline void fake_take_phys(unsigned vcpu)
 {
     fake.current = fake.on[vcpu];
     for (unsigned irq = 16; irq < 32; irq++) {
@@ -318,7 +318,7 @@ static void fake_take_phys(unsigned vcpu)
     fake_enter(vcpu);
 }
 
-static void fake_enter_all(void)
+static inline void fake_enter_all(void)
 {
     for (unsigned v = 0; v < fake.chip->vcpu_count; v++) {
         fake_enter(v);
@@ -326,7 +326,7 @@ static void fake_enter_all(void)
 }
 
 // False when the controller cannot be made.
-static bool fake_start(unsigned vcpus, unsigned lrs, unsigned spis)
+static inline bool fake_start(unsigned vcpus, unsigned lrs, unsigned spis)
 {
     struct plan_gic plan = {.version = 3,
                             .gicd_base = FAKE_GICD,
@@ -351,7 +351,7 @@ static bool fake_start(unsigned vcpus, unsigned lrs, unsigned spis)
     return true;
 }
 
-static void fake_stop(void)
+static inline void fake_stop(void)
 {
     for (unsigned v = 0; v < fake.chip->vcpu_count; v++) {
         fake.current = fake.on[v];
@@ -368,29 +368,29 @@ static inline uint64_t fake_gicr(unsigned vcpu, unsigned offset)
     return FAKE_GICR + (uint64_t)vcpu * 0x20000 + offset;
 }
 
-static uint64_t fake_reg(unsigned vcpu, unsigned irq, unsigned offset)
+static inline uint64_t fake_reg(unsigned vcpu, unsigned irq, unsigned offset)
 {
     return irq < 32 ? fake_gicr(vcpu, 0x10000 + offset) : FAKE_GICD + offset + irq / 32 * 4;
 }
 
-static bool fake_bit(unsigned vcpu, unsigned irq, unsigned offset)
+static inline bool fake_bit(unsigned vcpu, unsigned irq, unsigned offset)
 {
     return (fake_read(vcpu, fake_reg(vcpu, irq, offset), 4) >> (irq & 31) & 1) != 0;
 }
 
-static void fake_set_bit(unsigned vcpu, unsigned irq, unsigned offset)
+static inline void fake_set_bit(unsigned vcpu, unsigned irq, unsigned offset)
 {
     fake_write(vcpu, fake_reg(vcpu, irq, offset), 4, UINT64_C(1) << (irq & 31));
 }
 
-static void fake_set_priority(unsigned vcpu, unsigned irq, unsigned priority)
+static inline void fake_set_priority(unsigned vcpu, unsigned irq, unsigned priority)
 {
     uint64_t base = irq < 32 ? fake_gicr(vcpu, 0x10400) : FAKE_GICD + 0x400;
 
     fake_write(vcpu, base + irq, 1, priority);
 }
 
-static void fake_set_edge(unsigned vcpu, unsigned irq, bool edge)
+static inline void fake_set_edge(unsigned vcpu, unsigned irq, bool edge)
 {
     uint64_t reg = irq < 32 ? fake_gicr(vcpu, 0x10c00) + irq / 16 * 4 : FAKE_GICD + 0xc00 + irq / 16 * 4;
     uint64_t bit = UINT64_C(2) << (irq % 16 * 2);
@@ -400,7 +400,7 @@ static void fake_set_edge(unsigned vcpu, unsigned irq, bool edge)
 }
 
 // Group 1, enabled, priority.
-static void fake_setup_irq(unsigned vcpu, unsigned irq, unsigned priority)
+static inline void fake_setup_irq(unsigned vcpu, unsigned irq, unsigned priority)
 {
     uint64_t reg = fake_reg(vcpu, irq, 0x80);
 
@@ -409,7 +409,7 @@ static void fake_setup_irq(unsigned vcpu, unsigned irq, unsigned priority)
     fake_set_bit(vcpu, irq, 0x100);
 }
 
-static void fake_sgi(unsigned vcpu, unsigned irq, unsigned target)
+static inline void fake_sgi(unsigned vcpu, unsigned irq, unsigned target)
 {
     fake.current = fake.on[vcpu];
     fake.chip->ops->send_sgi(
