@@ -111,7 +111,7 @@ static enum vcpu_verdict transfer(struct guest_frame *f, const struct a64_access
 {
     unsigned step = a->size < PIECE ? a->size : PIECE;
 
-    for (unsigned off = 0; off < a->size * a->count; off += step) {
+    for (unsigned off = 0; off < (unsigned)a->size * a->count; off += step) {
         struct vcpu_exit e = {
             .kind = VCPU_EXIT_MMIO,
             .mmio = {.gpa = gpa(where + off), .size = (uint8_t)step, .write = a->kind == A64_STORE},
@@ -134,7 +134,7 @@ static enum exit_action perform(struct guest_frame *f, const struct a64_access *
 {
     uint8_t bytes[BYTES_MAX] = {0};
 
-    if ((where.v & (PAGE_SIZE - 1)) + a->size * a->count > PAGE_SIZE) { // the next page may lie elsewhere
+    if ((where.v & (PAGE_SIZE - 1)) + (uint64_t)a->size * a->count > PAGE_SIZE) { // the next page may lie elsewhere
         inject_abort(f, far, false, false);
         return EXIT_RESUME;
     }
