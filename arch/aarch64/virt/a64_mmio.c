@@ -69,17 +69,17 @@ static void gather(struct guest_frame *f, const struct a64_access *a, uint8_t *b
     for (unsigned i = 0; i < a->count; i++) {
         if (a->simd) {
             fp_save(&f->vcpu->fp);
-            memcpy(bytes + i * a->size, f->vcpu->fp.v[a->reg[i]], a->size);
+            memcpy(bytes + (size_t)i * a->size, f->vcpu->fp.v[a->reg[i]], a->size);
         } else {
             uint64_t v = frame_read(f, a->reg[i]);
-            memcpy(bytes + i * a->size, &v, a->size);
+            memcpy(bytes + (size_t)i * a->size, &v, a->size);
         }
     }
 }
 
 static uint64_t load_extend(const struct a64_access *a, uint64_t v)
 {
-    unsigned unused = 64 - 8 * a->size;
+    unsigned unused = 64 - 8u * a->size;
 
     if (a->sign_extend) {
         v = (uint64_t)((int64_t)(v << unused) >> unused);
@@ -96,11 +96,11 @@ static void scatter(struct guest_frame *f, const struct a64_access *a, const uin
         if (a->simd) { // a load clears the rest of the register
             fp_save(fp);
             memset(fp->v[a->reg[i]], 0, sizeof(fp->v[0]));
-            memcpy(fp->v[a->reg[i]], bytes + i * a->size, a->size);
+            memcpy(fp->v[a->reg[i]], bytes + (size_t)i * a->size, a->size);
             fp_load(fp);
         } else {
             uint64_t v = 0;
-            memcpy(&v, bytes + i * a->size, a->size);
+            memcpy(&v, bytes + (size_t)i * a->size, a->size);
             frame_write(f, a->reg[i], load_extend(a, v));
         }
     }
