@@ -171,6 +171,8 @@ static void check_blk(struct schema_context *cx, struct device_config *d)
             schema_complain(cx, at(d->backend_pos),
                             "vm.device.size: is missing: how large the RAM disk shall be");
         }
+    } else if (!d->backend[0] && d->backend_pos.line && cx->vm->refused) {
+        return; // complained about when it was read
     } else if (!d->backend[0] && !d->backend_pos.line) {
         schema_complain(cx, at(d->pos),
                         "vm.device.backend: is missing: what the disk is, as in \"fat:/disk.img\"");

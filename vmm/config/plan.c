@@ -96,10 +96,11 @@ static unsigned long long last_byte(const struct extent *e)
 
 static void complain_gicr(const struct builder *b, const struct extent *gicr, const struct extent *other)
 {
-    struct config_pos pos = blame(b, gicr, other);
+    struct config_pos pos = gicr->pos.line ? gicr->pos : other->pos.line ? other->pos : b->config->cpus_pos;
     struct key_text key = extent_key(other);
     bool into = gicr->base < other->base;
 
+    pos = pos.line ? pos : vm_pos(b);
     COMPLAIN(b, &pos,
              "GICR: the redistributors (2 frames of 64 KiB for each of %u vCPU%s: 0x%llx-0x%llx) %s %s "
              "(0x%llx-0x%llx): "
@@ -122,8 +123,15 @@ static void complain_overlap(const struct builder *b, const struct extent *x, co
              kx.s, both ? " or " : "", both || !kx.s[0] ? ky.s : "", gicc ? ", or set gic = \"v3\"" : "");
 }
 
+static bool is_gicr(const struct extent *e)
+{
+    return !e->key && e->board_key == BOARD_GICR;
+}
+
 static void check_overlaps(const struct builder *b)
 {
+    bool gicr_told = false; // once is enough, even if they run over more than one thing
+
     for (unsigned i = 0; i < b->extent_count; i++) {
         for (unsigned j = 0; j < i; j++) {
             const struct extent *x = &b->extents[i], *y = &b->extents[j];
@@ -131,12 +139,11 @@ static void check_overlaps(const struct builder *b)
             if (x->port != y->port || !range_overlaps(x->base, x->size, y->base, y->size)) {
                 continue;
             }
-            if (!x->key && x->board_key == BOARD_GICR) {
-                complain_gicr(b, x, y);
-            } else if (!y->key && y->board_key == BOARD_GICR) {
-                complain_gicr(b, y, x);
-            } else {
+            if (!is_gicr(x) && !is_gicr(y)) {
                 complain_overlap(b, x, y);
+            } else if (!gicr_told) {
+                complain_gicr(b, is_gicr(x) ? x : y, is_gicr(x) ? y : x);
+                gicr_told = true;
             }
         }
     }

@@ -106,30 +106,35 @@ static void complain_type(struct schema_context *cx, const struct toml_node *nod
 
 // ---- unknown keys ----
 
-// Levenshtein distance of two short words; anything longer counts as far.
+// Edits from one short word to the other: a letter changed, added, dropped, or two neighbours swapped. Anything longer
+// counts as far.
 static unsigned word_distance(const char *a, size_t a_len, const char *b, size_t b_len)
 {
-    unsigned row[32];
+    unsigned rows[3][32];
 
-    if (a_len >= ARRAY_SIZE(row) || b_len >= ARRAY_SIZE(row)) {
+    if (a_len >= ARRAY_SIZE(rows[0]) || b_len >= ARRAY_SIZE(rows[0])) {
         return 99;
     }
     for (size_t j = 0; j <= b_len; j++) {
-        row[j] = (unsigned)j;
+        rows[0][j] = (unsigned)j;
     }
     for (size_t i = 1; i <= a_len; i++) {
-        unsigned diagonal = row[0];
+        unsigned *row = rows[i % 3];
+        const unsigned *above = rows[(i + 2) % 3], *above2 = rows[(i + 1) % 3];
 
         row[0] = (unsigned)i;
         for (size_t j = 1; j <= b_len; j++) {
-            unsigned change = diagonal + (a[i - 1] != b[j - 1]);
-            unsigned step = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+            unsigned change = above[j - 1] + (a[i - 1] != b[j - 1]);
+            unsigned step = (above[j] < row[j - 1] ? above[j] : row[j - 1]) + 1;
 
-            diagonal = row[j];
             row[j] = change < step ? change : step;
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+                above2[j - 2] + 1 < row[j]) {
+                row[j] = above2[j - 2] + 1;
+            }
         }
     }
-    return row[b_len];
+    return rows[a_len % 3][b_len];
 }
 
 static const char *nearest(const char *const *words, unsigned count, struct toml_text word)
