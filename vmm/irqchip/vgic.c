@@ -190,7 +190,8 @@ static void hardware_limits(struct vgic *g)
     unsigned lrs = g->hw->lr_count();
     unsigned bits = g->hw->priority_bits();
 
-    g->lr_mask = (uint32_t)MASK64(0, lrs < 1 ? 1 : lrs > GIC_LR_MAX ? GIC_LR_MAX : lrs);
+    g->lr_count = lrs < 1 ? 1 : lrs > GIC_LR_MAX ? GIC_LR_MAX : lrs;
+    g->lr_mask = (uint32_t)MASK64(0, g->lr_count);
     g->priority_mask = (uint8_t)(0xff00u >> (bits < 4 ? 4 : bits > 8 ? 8 : bits));
 }
 

@@ -456,7 +456,7 @@ static bool place(struct vgic_cpu *cpu, struct picks *p, unsigned i)
 
 static void refill(struct vgic_cpu *cpu, uint32_t blocks)
 {
-    struct picks p = {.limit = (unsigned)__builtin_popcount(cpu->frame.vgic->lr_mask)};
+    struct picks p = {.limit = cpu->frame.vgic->lr_count};
     uint32_t hcr = HCR_EN;
 
     for (uint32_t left = blocks; left; left &= left - 1) {

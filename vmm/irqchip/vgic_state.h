@@ -118,6 +118,7 @@ struct vgic {
     struct virqchip chip; // first
     const struct gic_virt_ops *hw;
     uint32_t lr_mask; // list registers there are
+    unsigned lr_count;
     uint8_t priority_mask;
     unsigned block_count;
     _Atomic uint32_t ctlr; // group enables only
