@@ -40,7 +40,7 @@ def test_file_system_on_vda(work):
     disk = Disk(f"{work}/disk.img", 64, {"/linux.img": 32 << 20})
     with Machine(image("fat:/linux.img"), disk=disk) as m:
         m.linux_up()
-        m.shell("mkfs.ext2 /dev/vda >/dev/null && mkdir -p /m && mount -t ext4 /dev/vda /m && cp -r /bin /m/ && sync"
+        m.shell("mke2fs /dev/vda >/dev/null && mkdir -p /m && mount -t ext4 /dev/vda /m && cp -r /bin /m/ && sync"
                 " && umount /m && mount -t ext4 /dev/vda /m && cmp /bin/busybox /m/bin/busybox && echo sa''me",
                 r"\bsame\b")
 
