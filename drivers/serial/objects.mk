@@ -1,1 +1,1 @@
-driver-objs += drivers/serial/serial.o drivers/serial/pl011.o
+driver-objs += drivers/serial/pl011.o

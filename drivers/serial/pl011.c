@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Arm PrimeCell UART (PL011, Arm DDI 0183), used as the host's console: output polled and bounded in time, input by
-// interrupt. Line settings are the firmware's; a UART that nobody turned on is set to 8N1 at whatever rate it has.
-#include "drivers/serial/serial.h"
-
+// interrupt where it has one. Line settings are the firmware's; a UART that nobody turned on is set to 8N1 at whatever rate it has.
 #include "kernel/dev/hw_desc.h"
 #include "kernel/irq/irq.h"
+#include "kernel/log/console.h"
 #include "kernel/log/log.h"
 #include "kernel/mm/vmap.h"
 #include "kernel/time/timer.h"
@@ -71,9 +70,37 @@ static void pl011_set_input(void (*fn)(char c))
     input = fn;
 }
 
-static const struct serial_port pl011_port = {.name = "pl011",
-                                              .putc = pl011_putc,
-                                              .set_input = pl011_set_input};
+static size_t pl011_write(const char *buf, size_t len)
+{
+    size_t n = 0;
+
+    while (n < len && !(mmio_read32(regs, UARTFR) & FR_TXFF)) {
+        mmio_write32(regs, UARTDR, (uint8_t)buf[n++]);
+    }
+    return n;
+}
+
+// For a UART without an interrupt.
+static int pl011_getc(void)
+{
+    while (!(mmio_read32(regs, UARTFR) & FR_RXFE)) {
+        uint32_t dr = mmio_read32(regs, UARTDR);
+
+        if (!(dr & DR_ERRORS)) {
+            return (int)(dr & 0xff);
+        }
+    }
+    return -1;
+}
+
+static const struct console_device with_interrupt = {.name = "PL011",
+                                                     .write = pl011_write,
+                                                     .putc = pl011_putc,
+                                                     .set_input = pl011_set_input};
+static const struct console_device polled = {.name = "PL011",
+                                             .write = pl011_write,
+                                             .putc = pl011_putc,
+                                             .getc = pl011_getc};
 
 // The order of the PrimeCell manual, 3.3.8: the line control register is written while the UART is off.
 static void set_up(void)
@@ -103,20 +130,18 @@ static enum status pl011_probe(const struct hw_desc *hw)
         return E_NOMEM;
     }
     set_up();
-    serial_console_set(&pl011_port);
-    if (hw->irq_count < 1) {
-        log_warn("%s: no interrupt: the console takes no input", hw->name);
-        return OK;
+
+    enum status s = E_NOENT;
+
+    if (hw->irq_count > 0) {
+        s = irq_register(hw->irqs[0].irq, hw->irqs[0].level ? IRQ_LEVEL : IRQ_EDGE, pl011_interrupt, NULL);
     }
-
-    enum status s =
-        irq_register(hw->irqs[0].irq, hw->irqs[0].level ? IRQ_LEVEL : IRQ_EDGE, pl011_interrupt, NULL);
-
     if (s == OK) {
         mmio_write32(regs, UARTIMSC, INT_RX | INT_RT);
     } else {
-        log_warn("%s: no interrupt (%s): the console takes no input", hw->name, status_name(s));
+        log_warn("%s: no interrupt (%s): console input is polled", hw->name, status_name(s));
     }
+    console_register(s == OK ? &with_interrupt : &polled);
     return OK;
 }
 
