@@ -62,6 +62,7 @@ void host_boot(uint64_t ram, unsigned cpus)
         must(cpu_announce(i, "host", 0), "cpu_announce");
     }
     cpu_start_all();
+    sched_boot_done();
     arch_irq_enable();
 }
 

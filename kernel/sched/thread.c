@@ -27,6 +27,7 @@ struct run_queue {
     unsigned guest_count;
     struct timer slice;
     bool slice_armed;
+    bool booting; // the idle thread is still bringing the machine up: nothing preempts it
     uint64_t switched_at; // ticks: when the running thread was switched in
     struct thread idle;
 };
@@ -91,6 +92,9 @@ static struct thread *pick(struct run_queue *rq, struct thread *prev, uint64_t n
 {
     struct thread *next;
 
+    if (rq->booting && prev == &rq->idle) {
+        return prev;
+    }
     if (prev->state == THREAD_RUNNING && prev != &rq->idle) {
         switch (runq_decide(&rq->ready, prev->prio, now >= prev->slice_end)) {
         case RUNQ_STAY:
@@ -217,15 +221,22 @@ void thread_wake(struct thread *t)
 }
 
 // The idle thread cannot leave its CPU: it waits for one interrupt, others may run in it. Spurious returns are allowed.
-static void idle_block(struct thread *idle)
+static void idle_block(struct cpu *cpu, struct thread *idle)
 {
-    if (!idle->wake_pending && !this_cpu()->need_resched) {
+    bool booting = cpu->rq->booting;
+
+    cpu->rq->booting = false;
+    if (cpu->rq->ready.mask != 0) {
+        cpu->need_resched = true;
+    }
+    if (!idle->wake_pending && !cpu->need_resched) {
         arch_cpu_idle();
     }
     sched_preempt();
     idle->wake_pending = false;
     arch_irq_enable();
     arch_irq_disable();
+    cpu->rq->booting = booting;
 }
 
 void thread_block(void)
@@ -235,7 +246,7 @@ void thread_block(void)
     struct thread *t = cpu->current;
 
     if (t == &cpu->rq->idle) {
-        idle_block(t);
+        idle_block(cpu, t);
         arch_irq_restore(irq);
         return;
     }
@@ -409,6 +420,7 @@ enum status sched_init_cpu(void)
     rq->idle.prio = PRIO_IDLE;
     rq->idle.cpu = cpu->index;
     strcpy(rq->idle.name, "idle");
+    rq->booting = true;
     rq->switched_at = arch_time_now();
     cpu->current = &rq->idle;
     cpu->idle = &rq->idle;
@@ -432,8 +444,20 @@ void sched_reap(void)
     }
 }
 
+void sched_boot_done(void)
+{
+    irq_state_t irq = arch_irq_save();
+    struct cpu *cpu = this_cpu();
+
+    cpu->rq->booting = false;
+    cpu->need_resched = true;
+    sched_preempt();
+    arch_irq_restore(irq);
+}
+
 [[gnu::noreturn]] void sched_idle_loop(void)
 {
+    sched_boot_done();
     for (;;) {
         arch_irq_enable();
         sched_reap();

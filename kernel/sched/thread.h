@@ -56,8 +56,11 @@ struct thread {
     char name[24];
 };
 
-// Per CPU, on that CPU, interrupts masked: makes the running stack the idle thread.
+// Per CPU, on that CPU, interrupts masked: makes the running stack the idle thread. Until sched_idle_loop() it brings the
+// machine up and is preempted by nobody; others run while it blocks (in a completion, say).
 enum status sched_init_cpu(void);
+// What sched_idle_loop() begins with: from here on the idle thread is idle. For tests, which do not end in that loop.
+void sched_boot_done(void);
 
 // Ends in the idle loop; the calling context becomes the CPU's idle thread.
 [[gnu::noreturn]] void sched_idle_loop(void);
