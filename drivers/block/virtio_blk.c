@@ -2,8 +2,9 @@
 //
 // virtio block device, driver side ("VIRTIO Version 1.2", 5.2), over virtio-mmio, with one queue.
 //
-// A request takes a slot (its header and status byte) and one descriptor chain; when either is short it waits in a list
-// that each completion drains. Completions run in the interrupt handler, at most as many as there were when it began.
+// A request takes a slot (its header and status byte) and one descriptor chain; when either is short it waits
+// in a list that each completion drains. Completions run in the interrupt handler, at most as many as there
+// were when it began.
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -136,8 +137,8 @@ static enum status status_of(uint8_t status)
     }
 }
 
-// Takes one finished request; NULL when there is none. A device that hands back nonsense is not used any further, but
-// what it still owns stays allocated: it may yet write there.
+// Takes one finished request; NULL when there is none. A device that hands back nonsense is not used any
+// further, but what it still owns stays allocated: it may yet write there.
 static struct block_request *take_one(struct virtio_blk *blk, enum status *result)
 {
     irq_state_t irq = spin_lock_irqsave(&blk->lock);
@@ -166,8 +167,8 @@ static struct block_request *take_one(struct virtio_blk *blk, enum status *resul
     return req;
 }
 
-// A dead device: the requests that have not been given to it, and then those that have (their memory is not reused:
-// the device was reset).
+// A dead device: the requests that have not been given to it, and then those that have (their memory is not
+// reused: the device was reset).
 static struct block_request *take_orphan(struct virtio_blk *blk)
 {
     irq_state_t irq = spin_lock_irqsave(&blk->lock);

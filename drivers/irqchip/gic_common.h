@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What GICv2 and GICv3 have in common: the register banks of one bit, two bits or eight bits per interrupt that lie at
-// the same offsets in the distributor and in a redistributor's SGI frame (Arm IHI 0048 4.3, IHI 0069 12.9 and 12.11).
+// What GICv2 and GICv3 have in common: the register banks of one bit, two bits or eight bits per interrupt
+// that lie at the same offsets in the distributor and in a redistributor's SGI frame (Arm IHI 0048 4.3, IHI
+// 0069 12.9 and 12.11).
 #pragma once
 
 #include "kernel/irq/irq.h"
@@ -46,5 +47,6 @@ void gic_bit_write(volatile void *base, size_t bank, unsigned irq);
 // Edge or level (ICFGR), the interrupt being disabled.
 void gic_set_trigger(volatile void *base, unsigned irq, enum irq_trigger trigger);
 
-// Disables, deactivates and un-pends interrupts [from, to), both multiples of 32, and gives them GIC_PRIORITY.
+// Disables, deactivates and un-pends interrupts [from, to), both multiples of 32, and gives them
+// GIC_PRIORITY.
 void gic_quiesce(volatile void *base, unsigned from, unsigned to);

@@ -2,8 +2,9 @@
 //
 // The GIC's virtual CPU interface as the virtual controller sees it: list registers and their control.
 //
-// The neutral list-register layout is GICv3's ICH_LR<n>_EL2 (Arm IHI 0069, 12.4.7), which the GICv2 driver converts to
-// GICH_LRn (Arm IHI 0048, 5.3.15). All calls on the CPU whose interface is meant, interrupts masked.
+// The neutral list-register layout is GICv3's ICH_LR<n>_EL2 (Arm IHI 0069, 12.4.7), which the GICv2 driver
+// converts to GICH_LRn (Arm IHI 0048, 5.3.15). All calls on the CPU whose interface is meant, interrupts
+// masked.
 #pragma once
 
 #include "kernel/lib/types.h"

@@ -2,9 +2,10 @@
 //
 // GICv2 (GIC-400 and its kin) as the host's root interrupt controller (Arm IHI 0048).
 //
-// Interrupt groups are left as they are: where the GIC has two security states firmware has put ours into group 1 and
-// we see the non-secure view; where it has one they are in group 0, delivered as IRQ. In both, bit 0 of the control
-// registers enables them and bit 9 of GICC_CTLR splits priority drop (EOIR) from deactivation (DIR).
+// Interrupt groups are left as they are: where the GIC has two security states firmware has put ours into
+// group 1 and we see the non-secure view; where it has one they are in group 0, delivered as IRQ. In both,
+// bit 0 of the control registers enables them and bit 9 of GICC_CTLR splits priority drop (EOIR) from
+// deactivation (DIR).
 #include "drivers/irqchip/gic_common.h"
 #include "drivers/irqchip/gicv2_virt.h"
 
@@ -133,7 +134,8 @@ static void gicv2_send_ipi(unsigned cpu, unsigned ipi)
     mmio_write32(gicd, GICD_SGIR, (uint32_t)interface_mask[cpu] << 16 | ipi);
 }
 
-// The banked target registers of the per-CPU interrupts read as this CPU's own interface; 0 on a uniprocessor.
+// The banked target registers of the per-CPU interrupts read as this CPU's own interface; 0 on a
+// uniprocessor.
 static uint8_t own_interface(void)
 {
     for (unsigned irq = 0; irq < GIC_PERCPU_LIMIT; irq += 4) {

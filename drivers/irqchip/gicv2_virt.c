@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// GICv2 virtual interface control (Arm IHI 0048, chapter 5), behind the GICv3 list-register layout: the two are
-// converted here. GICH_HCR and GICH_VMCR have the same fields as their GICv3 successors; only the priority mask is
-// five bits there, at the same top position. The GICH block is banked: each CPU sees its own.
+// GICv2 virtual interface control (Arm IHI 0048, chapter 5), behind the GICv3 list-register layout: the two
+// are converted here. GICH_HCR and GICH_VMCR have the same fields as their GICv3 successors; only the
+// priority mask is five bits there, at the same top position. The GICH block is banked: each CPU sees its
+// own.
 #include "drivers/irqchip/gicv2_virt.h"
 
 #include "drivers/irqchip/gic_virt.h"

@@ -11,7 +11,7 @@ void gicv2_virt_probe(volatile void *gich, unsigned maintenance_irq);
 // Every CPU: list registers and active priorities empty, interface off. Nothing without gicv2_virt_probe().
 void gicv2_virt_init_cpu(void);
 
-// A list register in GICv3's layout and in GICv2's. Pure. Fields that GICv2 does not have are lost: priority bits below
-// the upper five, interrupt numbers beyond ten bits.
+// A list register in GICv3's layout and in GICv2's. Pure. Fields that GICv2 does not have are lost: priority
+// bits below the upper five, interrupt numbers beyond ten bits.
 uint32_t gicv2_lr_from_v3(uint64_t lr);
 uint64_t gicv2_lr_to_v3(uint32_t gich);

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// GICv3 and GICv4 as the host's root interrupt controller (Arm IHI 0069). AArch64, EL2, system registers only.
+// GICv3 and GICv4 as the host's root interrupt controller (Arm IHI 0069). AArch64, EL2, system registers
+// only.
 //
-// All interrupts are non-secure group 1 at one priority. EOImode is 1: reading IAR raises the running priority, EOIR
-// drops it, DIR deactivates, so that an interrupt handed to a guest stays active until the guest deactivates it.
+// All interrupts are non-secure group 1 at one priority. EOImode is 1: reading IAR raises the running
+// priority, EOIR drops it, DIR deactivates, so that an interrupt handed to a guest stays active until the
+// guest deactivates it.
 #include "drivers/irqchip/gic_common.h"
 #include "drivers/irqchip/gicv3_sysreg.h"
 #include "drivers/irqchip/gicv3_virt.h"
@@ -82,7 +84,7 @@ static void wait_disabled(unsigned irq)
     }
 }
 
-// ---- operations -----------------------------------------------------------------------------------------------------
+// ---- operations ----------------------------------------
 
 static unsigned gicv3_ack(void)
 {
@@ -181,7 +183,7 @@ static void gicv3_send_ipi(unsigned cpu, unsigned ipi)
     gic_isb(); // the SGI leaves now, not with the next exception
 }
 
-// ---- set-up ---------------------------------------------------------------------------------------------------------
+// ---- set-up ----------------------------------------
 
 static uint64_t frame_stride(uint64_t typer)
 {

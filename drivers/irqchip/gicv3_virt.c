@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// GICv3 virtual CPU interface (Arm IHI 0069, 12.4). The registers take effect at the next context synchronisation, and
-// entering the guest (ERET) is one: no ISB follows a write here, except where a read depends on it.
+// GICv3 virtual CPU interface (Arm IHI 0069, 12.4). The registers take effect at the next context
+// synchronisation, and entering the guest (ERET) is one: no ISB follows a write here, except where a read
+// depends on it.
 #include "drivers/irqchip/gicv3_virt.h"
 
 #include "drivers/irqchip/gic_virt.h"
@@ -117,7 +118,8 @@ static void write_active_priorities(const uint32_t ap0r[GIC_APR_MAX], const uint
     }
 }
 
-// ICC_SRE_EL1 is written again for each vCPU: where the hardware lets a guest clear SRE, the next guest must not see it.
+// ICC_SRE_EL1 is written again for each vCPU: where the hardware lets a guest clear SRE, the next guest must
+// not see it.
 static void load(const struct gic_virt_state *state)
 {
     write_icc_sre_el1(ICC_SRE_SRE | ICC_SRE_DFB | ICC_SRE_DIB);

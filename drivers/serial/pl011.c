@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Arm PrimeCell UART (PL011, Arm DDI 0183), used as the host's console: output polled and bounded in time, input by
-// interrupt where it has one. Line settings are the firmware's; a UART that nobody turned on is set to 8N1 at whatever rate it has.
+// Arm PrimeCell UART (PL011, Arm DDI 0183), used as the host's console: output polled and bounded in time,
+// input by interrupt where it has one. Line settings are the firmware's; a UART that nobody turned on is set
+// to 8N1 at whatever rate it has.
 #include "kernel/dev/hw_desc.h"
 #include "kernel/irq/irq.h"
 #include "kernel/log/console.h"

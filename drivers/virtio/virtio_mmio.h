@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The virtio transport over memory-mapped registers, version 2 ("VIRTIO Version 1.2", 4.2), as a device driver uses it:
-// open, negotiate, set up queues, go.
+// The virtio transport over memory-mapped registers, version 2 ("VIRTIO Version 1.2", 4.2), as a device
+// driver uses it: open, negotiate, set up queues, go.
 #pragma once
 
 #include "drivers/virtio/vring.h"
@@ -17,8 +17,8 @@ struct virtio_dev {
     bool failed;       // reset for good by virtio_dev_reset()
 };
 
-// E_UNSUPPORTED: an empty slot, another kind of device, or the legacy interface (said in the log). Leaves the device
-// reset, acknowledged and with DRIVER set.
+// E_UNSUPPORTED: an empty slot, another kind of device, or the legacy interface (said in the log). Leaves the
+// device reset, acknowledged and with DRIVER set.
 enum status virtio_mmio_open(const struct hw_desc *hw, uint32_t device_id, struct virtio_dev *dev);
 
 // Accepts those of `wanted` (bits) that the device offers; VERSION_1 is always required. E_UNSUPPORTED.
@@ -40,5 +40,6 @@ void virtio_notify(struct virtio_dev *dev, unsigned queue);
 // Acknowledges the interrupt; VIRTIO_MMIO_INT_* bits. Any context.
 uint32_t virtio_irq_ack(struct virtio_dev *dev);
 
-// `len` (at most 64) bytes of the configuration space, from one generation of it; `off` is a multiple of four.
+// `len` (at most 64) bytes of the configuration space, from one generation of it; `off` is a multiple of
+// four.
 enum status virtio_dev_config_read(struct virtio_dev *dev, size_t off, void *buf, size_t len);

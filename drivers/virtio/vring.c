@@ -75,7 +75,8 @@ enum status vring_add(struct vring *vr, const struct vring_buf *bufs, unsigned c
 
 bool vring_wants_notify(const struct vring *vr)
 {
-    // Pairs with the device's barrier between clearing NO_NOTIFY and reading idx again: one of both sees the other.
+    // Pairs with the device's barrier between clearing NO_NOTIFY and reading idx again: one of both sees the
+    // other.
     atomic_thread_fence(memory_order_seq_cst);
     return !(*(const volatile uint16_t *)&vr->used->flags & VIRTQ_USED_F_NO_NOTIFY);
 }

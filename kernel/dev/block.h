@@ -38,9 +38,10 @@ struct block_device {
     bool read_only;
     bool can_flush;
     unsigned segment_max; // segments of one request that the device takes, at most BLOCK_SEGMENTS_MAX
-    // Takes the request or fails at once: E_RANGE beyond the device, E_INVAL for odd sizes or too many segments, E_PERM for a
-    // write to a read-only device, E_UNSUPPORTED for a flush without can_flush (writes are then durable when done), E_IO when
-    // the device is dead. A full queue is the driver's business. Never calls done() itself. Any thread, any context.
+    // Takes the request or fails at once: E_RANGE beyond the device, E_INVAL for odd sizes or too many
+    // segments, E_PERM for a write to a read-only device, E_UNSUPPORTED for a flush without can_flush (writes
+    // are then durable when done), E_IO when the device is dead. A full queue is the driver's business. Never
+    // calls done() itself. Any thread, any context.
     enum status (*submit)(struct block_device *dev, struct block_request *req);
     void *priv;
 };
@@ -53,12 +54,12 @@ enum status block_register(struct block_device *dev);
 unsigned block_count(void);
 struct block_device *block_get(unsigned i);
 
-// Synchronous forms for worker threads: `buf` as in struct block_segment (not on a stack: those are not in the direct map);
-// `count` sectors. block_flush() of a device without can_flush is OK at once.
+// Synchronous forms for worker threads: `buf` as in struct block_segment (not on a stack: those are not in
+// the direct map); `count` sectors. block_flush() of a device without can_flush is OK at once.
 enum status block_read(struct block_device *dev, uint64_t sector, void *buf, uint32_t count);
 enum status block_write(struct block_device *dev, uint64_t sector, const void *buf, uint32_t count);
 enum status block_flush(struct block_device *dev);
 
-// A block device over memory (a FAT image handed over as initrd), served by a worker thread of its own. Registers it as
-// `name`, which must stay valid. The size is rounded down to whole sectors.
+// A block device over memory (a FAT image handed over as initrd), served by a worker thread of its own.
+// Registers it as `name`, which must stay valid. The size is rounded down to whole sectors.
 enum status block_ram_create(const char *name, void *base, uint64_t size, bool read_only);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A block device over memory. Requests queue up for a worker thread, so that a caller's completion never runs inside
-// its own submit() and a stream of requests that submit each other cannot grow a stack.
+// A block device over memory. Requests queue up for a worker thread, so that a caller's completion never runs
+// inside its own submit() and a stream of requests that submit each other cannot grow a stack.
 #include "kernel/dev/block.h"
 
 #include <string.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Sorted, merged sets of physical ranges. The arithmetic uses the last byte instead of the end, so that a range may
-// reach the top of the address space.
+// Sorted, merged sets of physical ranges. The arithmetic uses the last byte instead of the end, so that a
+// range may reach the top of the address space.
 #include "kernel/dev/boot_ranges.h"
 
 #include <string.h>

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Fills struct boot_info from the device tree: model, command line, console, memory, what of it is reserved, initrd.
+// Fills struct boot_info from the device tree: model, command line, console, memory, what of it is reserved,
+// initrd.
 //
-// The blob comes from a boot loader and is not trusted: libfdt checks its structure once and completely, the readers of
-// fdt_read.h check every length. Follows the Devicetree Specification 0.4, chapters 3 (nodes) and 5 (format).
+// The blob comes from a boot loader and is not trusted: libfdt checks its structure once and completely, the
+// readers of fdt_read.h check every length. Follows the Devicetree Specification 0.4, chapters 3 (nodes) and
+// 5 (format).
 #include "kernel/dev/fdt_boot.h"
 
 #include <inttypes.h>

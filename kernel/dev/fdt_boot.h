@@ -9,9 +9,9 @@
 // The arm64 and riscv boot protocols' limit for the blob.
 #define FDT_SIZE_MAX MIB(2)
 
-// Checks the blob at bi->fdt (which the architecture has mapped, FDT_SIZE_MAX bytes or to the end of its RAM) and fills the
-// second block of *bi. Boot CPU, before page_init(). Says in the log what is wrong. E_NOENT: there is no blob;
-// E_CORRUPT: it is damaged or describes no memory.
+// Checks the blob at bi->fdt (which the architecture has mapped, FDT_SIZE_MAX bytes or to the end of its RAM)
+// and fills the second block of *bi. Boot CPU, before page_init(). Says in the log what is wrong. E_NOENT:
+// there is no blob; E_CORRUPT: it is damaged or describes no memory.
 enum status fdt_boot_scan(struct boot_info *bi);
 
 // The same for a blob at `blob` of which `room` bytes may be read; bi->fdt is the address to reserve. Pure.

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Walks the device tree once, depth first, with a stack of the buses above the current node: that gives the cell
-// sizes for "reg", the "ranges" to translate it through and the inherited interrupt parent without searching back.
+// Walks the device tree once, depth first, with a stack of the buses above the current node: that gives the
+// cell sizes for "reg", the "ranges" to translate it through and the inherited interrupt parent without
+// searching back.
 //
-// Follows the Devicetree Specification 0.4 (2.3.6 reg, 2.3.8 ranges, 2.4 interrupts, 3.8 cpus) and the Arm GIC and
-// PSCI bindings. Nodes that use something not understood here lose that property, not more.
+// Follows the Devicetree Specification 0.4 (2.3.6 reg, 2.3.8 ranges, 2.4 interrupts, 3.8 cpus) and the Arm
+// GIC and PSCI bindings. Nodes that use something not understood here lose that property, not more.
 #include "kernel/dev/fdt_enum.h"
 
 #include <inttypes.h>
@@ -55,7 +56,7 @@ bool hw_prop_u64(const struct hw_desc *hw, const char *name, uint64_t *out)
     return tree && hw->fw_node >= 0 && fdt_read_u64(tree, hw->fw_node, name, out);
 }
 
-// ---- registers ------------------------------------------------------------------------------------------------------
+// ---- registers ----------------------------------------
 
 // One step up: from the addresses of the children of `bus` to those of its parent.
 static bool translate_step(const struct bus *bus, unsigned parent_cells, uint64_t *addr, uint64_t size)
@@ -117,7 +118,7 @@ static void read_regs(const struct walk *w, unsigned bus, int node, struct hw_de
     }
 }
 
-// ---- interrupts -----------------------------------------------------------------------------------------------------
+// ---- interrupts ----------------------------------------
 
 static bool is_gic(const void *fdt, int node)
 {
@@ -190,7 +191,7 @@ static void read_irqs(struct walk *w, unsigned bus, int node, struct hw_desc *hw
     }
 }
 
-// ---- nodes ----------------------------------------------------------------------------------------------------------
+// ---- nodes ----------------------------------------
 
 static enum status add_device(struct walk *w, unsigned bus, int node)
 {
@@ -275,7 +276,7 @@ static int find_console(const void *fdt, const char *path)
     return node >= 0 ? node : fdt_path_offset(fdt, "serial0");
 }
 
-// ---- CPUs and PSCI --------------------------------------------------------------------------------------------------
+// ---- CPUs and PSCI ----------------------------------------
 
 static void find_psci(const void *fdt)
 {
@@ -301,7 +302,8 @@ static void find_psci(const void *fdt)
     }
 }
 
-// A CPU with status "disabled" waits for its enable-method; only "fail" means that it must not be used (3.8.1).
+// A CPU with status "disabled" waits for its enable-method; only "fail" means that it must not be used
+// (3.8.1).
 static bool is_usable_cpu(const void *fdt, int node)
 {
     const char *type = fdt_read_string(fdt, node, "device_type");

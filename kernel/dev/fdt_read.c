@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Checked property access. Follows the Devicetree Specification 0.4, section 2.2.4 (value types) and 2.3.5 (cells).
+// Checked property access. Follows the Devicetree Specification 0.4, section 2.2.4 (value types) and 2.3.5
+// (cells).
 #include "kernel/dev/fdt_read.h"
 
 #include <string.h>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Reading properties of a flattened device tree that nobody vouches for: every length and terminator is checked here,
-// so that callers get a value or nothing. Thin layer over libfdt; the blob has passed fdt_check_full().
+// Reading properties of a flattened device tree that nobody vouches for: every length and terminator is
+// checked here, so that callers get a value or nothing. Thin layer over libfdt; the blob has passed
+// fdt_check_full().
 #pragma once
 
 #include "kernel/lib/types.h"
@@ -21,7 +22,8 @@ bool fdt_read_u64(const void *fdt, int node, const char *name, uint64_t *out);
 // A number of 0 to 2 cells at p; false for larger ones (PCI addresses) unless their upper cells are zero.
 bool fdt_read_cells(const fdt32_t *p, unsigned cells, uint64_t *out);
 
-// "#address-cells" and "#size-cells" of a bus node, with the specification's defaults 2 and 1. False when they are damaged.
+// "#address-cells" and "#size-cells" of a bus node, with the specification's defaults 2 and 1. False when
+// they are damaged.
 bool fdt_read_bus_cells(const void *fdt, int node, unsigned *addr_cells, unsigned *size_cells);
 
 // The value of an array property in cells: NULL when it is missing or not a multiple of four bytes.

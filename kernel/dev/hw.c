@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The list of hardware that the enumerators found. It only grows, on the boot CPU, so it needs no lock. Descriptions
-// are objects of their own, so that pointers to them stay valid while the index grows.
+// The list of hardware that the enumerators found. It only grows, on the boot CPU, so it needs no lock.
+// Descriptions are objects of their own, so that pointers to them stay valid while the index grows.
 #include "kernel/dev/hw_desc.h"
 
 #include <string.h>

@@ -41,7 +41,8 @@ struct driver {
     const char *name;
     enum driver_class class;
     const char *const *ids; // NULL-terminated
-    // OK: taken. E_UNSUPPORTED: not this one after all. Anything else is reported. Boot CPU, interrupts masked.
+    // OK: taken. E_UNSUPPORTED: not this one after all. Anything else is reported. Boot CPU, interrupts
+    // masked.
     enum status (*probe)(const struct hw_desc *hw);
 };
 
@@ -52,13 +53,13 @@ struct driver {
 // Offers every piece of hardware to the drivers of one class, in the enumerator's order.
 void dev_probe(enum driver_class class);
 
-// The registered list of hardware; filled by the enumerator (kernel/dev/fdt_enum.c) on the boot CPU. hw_add() copies; pointers
-// from hw_get() stay valid. E_NOMEM.
+// The registered list of hardware; filled by the enumerator (kernel/dev/fdt_enum.c) on the boot CPU. hw_add()
+// copies; pointers from hw_get() stay valid. E_NOMEM.
 unsigned hw_count(void);
 const struct hw_desc *hw_get(unsigned i);
 enum status hw_add(const struct hw_desc *hw);
 
-// A property that the neutral fields do not carry, as one 32-bit number or (from one or two cells) a 64-bit one. False when the
-// enumerator has no such property or it has another shape.
+// A property that the neutral fields do not carry, as one 32-bit number or (from one or two cells) a 64-bit
+// one. False when the enumerator has no such property or it has another shape.
 bool hw_prop_u32(const struct hw_desc *hw, const char *name, uint32_t *out);
 bool hw_prop_u64(const struct hw_desc *hw, const char *name, uint64_t *out);

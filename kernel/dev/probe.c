@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Brings hardware and drivers together. Drivers are pointers in the linker section "drivers"; a device's own order of
-// identifiers, most specific first, decides between several that fit.
+// Brings hardware and drivers together. Drivers are pointers in the linker section "drivers"; a device's own
+// order of identifiers, most specific first, decides between several that fit.
 #include <string.h>
 
 #include "kernel/dev/hw_desc.h"

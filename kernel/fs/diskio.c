@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What FatFs needs from its system: sectors of a block device, and a mutex per volume (FatFs application note, "Media
-// Access Interface" and "OS dependent functions").
+// What FatFs needs from its system: sectors of a block device, and a mutex per volume (FatFs application
+// note, "Media Access Interface" and "OS dependent functions").
 #include <ff.h>
 
 #include <diskio.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Finds and mounts the FAT volume, looks up files and folders. FatFs does the directory work; data are read through
-// fat_extents.c, in pieces as large as the file's layout allows.
+// Finds and mounts the FAT volume, looks up files and folders. FatFs does the directory work; data are read
+// through fat_extents.c, in pieces as large as the file's layout allows.
 #include "kernel/fs/fat.h"
 
 #include <stdio.h>
@@ -50,7 +50,7 @@ const FATFS *fat_volume(void)
     return &volume;
 }
 
-// ---- mounting -------------------------------------------------------------------------------------------------------
+// ---- mounting ----------------------------------------
 
 enum contents {
     CONTENTS_OTHER,
@@ -165,7 +165,7 @@ bool fs_present(void)
     return mounted;
 }
 
-// ---- files and folders ----------------------------------------------------------------------------------------------
+// ---- files and folders ----------------------------------------
 
 static enum status make_path(const char *path, char out[FS_PATH_MAX + sizeof(DRIVE)])
 {

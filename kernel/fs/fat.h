@@ -15,7 +15,8 @@ struct block_device *fat_disk(void);
 
 enum status fat_status(FRESULT fr);
 
-// Opens a file for reading its directory entry. E_STATE without a volume, E_INVAL for a path that is not absolute.
+// Opens a file for reading its directory entry. E_STATE without a volume, E_INVAL for a path that is not
+// absolute.
 enum status fat_open(const char *path, FIL *out);
 
 // The mounted volume's own structure: where the FAT and the data lie.

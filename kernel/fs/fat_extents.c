@@ -2,9 +2,9 @@
 //
 // From a file's cluster chain to extents (FAT specification 1.03, section 4), and reading through them.
 //
-// The walk is our own and not FatFs' cluster link map, which never ends on a cyclic chain: ours takes exactly the
-// number of clusters that the file's size asks for and then wants the end mark. A chain with a repeated cluster has no
-// end mark, so all clusters of an accepted file are distinct, and inside the volume.
+// The walk is our own and not FatFs' cluster link map, which never ends on a cyclic chain: ours takes exactly
+// the number of clusters that the file's size asks for and then wants the end mark. A chain with a repeated
+// cluster has no end mark, so all clusters of an accepted file are distinct, and inside the volume.
 #include "kernel/fs/fat.h"
 
 #include <string.h>
@@ -228,7 +228,7 @@ void fs_extents_free(struct fs_extents *e)
     e->count = 0;
 }
 
-// ---- reading --------------------------------------------------------------------------------------------------------
+// ---- reading ----------------------------------------
 
 // Part of one sector, by way of a buffer.
 static enum status read_partial(struct block_device *dev, uint64_t sector, uint32_t skip, void *buf,

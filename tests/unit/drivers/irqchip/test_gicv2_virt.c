@@ -27,7 +27,8 @@ static void fields_are_converted(void **state)
                      40 | 27 << 10 | 0x14 << 23 | 1 << 28 | 1 << 30 | 1u << 31);
     assert_int_equal(gicv2_lr_from_v3(33 | LR_EOI_MAINT | LR_ACTIVE), 33 | 1 << 19 | 1 << 29);
     // With HW set, the same bit belongs to the hardware interrupt's number: 512.
-    assert_int_equal(gicv2_lr_from_v3(33 | LR_HW | UINT64_C(512) << LR_PINTID_SHIFT), 33 | 512 << 10 | 1u << 31);
+    assert_int_equal(gicv2_lr_from_v3(33 | LR_HW | UINT64_C(512) << LR_PINTID_SHIFT),
+                     33 | 512 << 10 | 1u << 31);
     assert_int_equal(gicv2_lr_from_v3(0), 0);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Builds a device tree in a static buffer with libfdt's sequential writer. For tests; include after <cmocka.h>.
+// Builds a device tree in a static buffer with libfdt's sequential writer. For tests; include after
+// <cmocka.h>.
 #pragma once
 
 #include <string.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Builds FAT12/16/32 images in memory, cluster chains chosen by the test, and a block device that serves them at once
-// and counts. Layout after the FAT specification 1.03. For tests; include after <cmocka.h>.
+// Builds FAT12/16/32 images in memory, cluster chains chosen by the test, and a block device that serves them
+// at once and counts. Layout after the FAT specification 1.03. For tests; include after <cmocka.h>.
 #pragma once
 
 #include <stdlib.h>
@@ -89,7 +89,8 @@ static inline void boot_sector(struct image *im, uint32_t sectors)
     b[511] = 0xaa;
 }
 
-// A volume of `clusters` clusters of `csize` sectors, at sector `part` of the disk (with an MBR when that is not 0).
+// A volume of `clusters` clusters of `csize` sectors, at sector `part` of the disk (with an MBR when that is
+// not 0).
 static inline void image_create(struct image *im, unsigned fat_bits, uint32_t clusters, uint32_t csize,
                                 uint32_t part)
 {
@@ -149,7 +150,7 @@ static inline void image_chain(struct image *im, uint32_t from, uint32_t count, 
     fat_set(im, from + count - 1, next ? next : 0x0fffffff);
 }
 
-// ---- a disk -----------------------------------------------------------------------------------------------------
+// ---- a disk ----------------------------------------
 
 static struct image *disk_image;
 static uint64_t disk_requests;

@@ -285,7 +285,8 @@ static bool count(const char *name, uint64_t size, void *ctx)
     return true;
 }
 
-// Flips each bit of boot sector, start of the FAT and root directory: everything may fail, nothing may break or hang.
+// Flips each bit of boot sector, start of the FAT and root directory: everything may fail, nothing may break
+// or hang.
 static void flipped_bits_do_no_harm(void **state)
 {
     struct image im;
