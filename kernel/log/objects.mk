@@ -1,1 +1,2 @@
 common-objs += $(addprefix kernel/log/,log.o panic.o symbols.o)
+common-objs += kernel/log/console.o

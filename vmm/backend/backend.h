@@ -16,6 +16,9 @@ struct char_backend_ops {
     size_t (*write)(struct char_backend *be, const void *buf, size_t len);
     // Takes up to `len` input bytes, returns how many. Never blocks.
     size_t (*read)(struct char_backend *be, void *buf, size_t len);
+    // After return no call of the front end is under way or will come. Worker thread. NULL: it calls only from inside
+    // write() and read().
+    void (*detach)(struct char_backend *be);
     void (*destroy)(struct char_backend *be);
 };
 
@@ -30,6 +33,22 @@ struct char_backend {
     const struct char_frontend_ops *front; // NULL until attached
     void *dev;
 };
+
+// The device goes: to be called before it is freed.
+static inline void char_backend_detach(struct char_backend *be)
+{
+    if (be->ops->detach) {
+        be->ops->detach(be);
+    }
+    __atomic_store_n(&be->front, NULL, __ATOMIC_RELEASE);
+}
+
+// The device comes: from now on it may be called.
+static inline void char_backend_attach(struct char_backend *be, const struct char_frontend_ops *front, void *dev)
+{
+    be->dev = dev;
+    __atomic_store_n(&be->front, front, __ATOMIC_RELEASE);
+}
 
 // Block back ends speak struct block_request (kernel/dev/block.h): segments point into guest memory, already
 // checked.

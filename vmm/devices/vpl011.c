@@ -518,7 +518,7 @@ static void vpl011_destroy(struct vdev *dev)
     struct vpl011 *u = from_vdev(dev);
 
     if (u->be) {
-        u->be->front = NULL;
+        char_backend_detach(u->be);
     }
     (void)!io_bus_remove(&dev->vm->mmio, u->base);
     list_remove(&dev->node);
@@ -619,8 +619,7 @@ enum status vpl011_create(struct vm *vm, const struct plan_device *p, struct cha
     }
     list_push_back(&vm->devices, &u->vdev.node);
     if (be) {
-        be->dev = u;
-        be->front = &frontend_ops;
+        char_backend_attach(be, &frontend_ops, u);
     }
     *out = &u->vdev;
     return OK;

@@ -195,8 +195,7 @@ static void console_destroy(struct virtio_device *dev)
 {
     struct virtio_console *c = console_of(dev);
 
-    c->be->front = NULL;
-    c->be->dev = NULL;
+    char_backend_detach(c->be);
     pool_free(c, sizeof(*c));
 }
 
@@ -230,8 +229,7 @@ enum status virtio_console_create(struct vm *vm, const char *name, struct char_b
         pool_free(c, sizeof(*c));
         return st;
     }
-    be->dev = &c->dev;
-    be->front = &front_ops;
+    char_backend_attach(be, &front_ops, &c->dev);
     *out = &c->dev;
     return OK;
 }
