@@ -105,7 +105,7 @@ static void everything_else_is_swallowed(void **state)
     assert_string_equal(FED("a\033]0;title\ab\033]0;x\033\\c"), "abc");
     assert_string_equal(FED("a\033Pq#0\033\\b\033_x\033\\c\033^x\033\\d\033Xx\033\\e"), "abcde");
     assert_string_equal(FED("a\033(0b\033#8c\033cd\0337e\033Mf"), "abcdef");
-    assert_string_equal(FED("a\033[31\030b"), "ab"); // cancelled
+    assert_string_equal(FED("a\033[31\030b"), "ab");    // cancelled
     assert_string_equal(FED("a\033[31\033[1mb"), "ab"); // restarted
     assert_string_equal(FED("a\033\033\033b"), "a");
 }
@@ -133,15 +133,23 @@ static void utf8(void **state)
     (void)state;
     assert_string_equal(FED("gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80"),
                         "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80");
-    assert_string_equal(FED("a\xc2\x9b" "31mb"), "a?31mb"); // C1 CSI, encoded
-    assert_string_equal(FED("a\x9b" "31mb"), "a?31mb");     // and bare
+    assert_string_equal(FED("a\xc2\x9b"
+                            "31mb"),
+                        "a?31mb"); // C1 CSI, encoded
+    assert_string_equal(FED("a\x9b"
+                            "31mb"),
+                        "a?31mb"); // and bare
     assert_string_equal(FED("\xff\xfe\xc0\x80"), "????");
-    assert_string_equal(FED("\xe0\x80\x8a"), "?");         // overlong newline
-    assert_string_equal(FED("\xed\xa0\x80"), "?");         // surrogate
-    assert_string_equal(FED("\xf4\x90\x80\x80"), "?");     // beyond U+10FFFF
-    assert_string_equal(FED("a\xe2\x80\xae" "b"), "a?b");  // right-to-left override
-    assert_string_equal(FED("a\xe2\x80\xa8" "b"), "a?b");  // line separator
-    assert_string_equal(FED("\xc3x"), "x");                // cut off
+    assert_string_equal(FED("\xe0\x80\x8a"), "?");     // overlong newline
+    assert_string_equal(FED("\xed\xa0\x80"), "?");     // surrogate
+    assert_string_equal(FED("\xf4\x90\x80\x80"), "?"); // beyond U+10FFFF
+    assert_string_equal(FED("a\xe2\x80\xae"
+                            "b"),
+                        "a?b"); // right-to-left override
+    assert_string_equal(FED("a\xe2\x80\xa8"
+                            "b"),
+                        "a?b");             // line separator
+    assert_string_equal(FED("\xc3x"), "x"); // cut off
 }
 
 static void long_lines_go_on(void **state)

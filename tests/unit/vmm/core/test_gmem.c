@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Guest memory: regions, look-up, copies at every kind of edge, permissions, dirty log, words that are never torn.
+// Guest memory: regions, look-up, copies at every kind of edge, permissions, dirty log, words that are never
+// torn.
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -73,7 +74,7 @@ static void add(struct fixture *f, uint64_t base, unsigned pages, unsigned at)
     assert_int_equal(gmem_add(&f->gm, &r), OK);
 }
 
-// ---- the collection -------------------------------------------------------------------------------------------------
+// ---- the collection ---------------------------------------------------------------------------------------
 
 static void empty_collection(void **state)
 {
@@ -225,7 +226,7 @@ static void remove_and_reuse(void **state)
     assert_int_equal(gmem_region_count(&f->gm), 0);
 }
 
-// ---- copies ---------------------------------------------------------------------------------------------------------
+// ---- copies -----------------------------------------------------------------------------------------------
 
 static void five_bytes_across_regions(void **state)
 {
@@ -406,7 +407,7 @@ static void zero_ragged(void **state)
     assert_int_equal(f->mem[0x18], 0xff);
 }
 
-// ---- words ----------------------------------------------------------------------------------------------------------
+// ---- words ------------------------------------------------------------------------------------------------
 
 static void words(void **state)
 {
@@ -480,7 +481,7 @@ static void aligned_words_are_never_torn(void **state)
     }
 }
 
-// ---- dirty log ------------------------------------------------------------------------------------------------------
+// ---- dirty log --------------------------------------------------------------------------------------------
 
 static void add_tracked(struct fixture *f, uint64_t base, unsigned pages, _Atomic uint64_t *dirty)
 {
@@ -581,7 +582,7 @@ static void untracked_regions(void **state)
     assert_int_equal(gmem_mark_dirty(&f->gm, gpa(0), 1), OK);
 }
 
-// ---- random against a flat model ------------------------------------------------------------------------------------
+// ---- random against a flat model --------------------------------------------------------------------------
 
 static void random_against_a_model(void **state)
 {

@@ -233,7 +233,8 @@ static void nearest_names_the_neighbour(void **state)
     assert_string_equal(r.name, "b");
 }
 
-// Random adds, removes, moves and accesses through two caches, against a list that is searched from end to end.
+// Random adds, removes, moves and accesses through two caches, against a list that is searched from end to
+// end.
 #define SLOTS 32
 
 static void random_against_a_list(void **state)

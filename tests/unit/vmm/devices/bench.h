@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A bench for device tests: a VM with buses and an interrupt controller that records levels, and register accesses
-// through the bus as a vCPU makes them.
+// A bench for device tests: a VM with buses and an interrupt controller that records levels, and register
+// accesses through the bus as a vCPU makes them.
 #pragma once
 
 #include <setjmp.h>

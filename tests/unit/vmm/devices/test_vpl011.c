@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// PL011: identification, every register and width, both FIFOs against a back end that fills up, interrupts, loopback,
-// save and load.
+// PL011: identification, every register and width, both FIFOs against a back end that fills up, interrupts,
+// loopback, save and load.
 #include "tests/unit/vmm/devices/bench.h"
 
 #include "vmm/devices/vpl011.h"
@@ -126,7 +126,7 @@ static void type(struct fixture *f, const char *text)
     f->w.be.front->rx_ready(f->w.be.dev);
 }
 
-// ---- creation and identification ------------------------------------------------------------------------------------
+// ---- creation and identification --------------------------------------------------------------------------
 
 static void creation(void **state)
 {
@@ -235,7 +235,7 @@ static void narrow_access(void **state)
     assert_int_equal(bench_access(&f->b, DR, 8, false, &v), IO_BAD);
 }
 
-// ---- transmit -------------------------------------------------------------------------------------------------------
+// ---- transmit ---------------------------------------------------------------------------------------------
 
 static void transmit_goes_straight_out(void **state)
 {
@@ -350,7 +350,7 @@ static void without_a_back_end_output_vanishes(void **state)
     bench_fini(&b);
 }
 
-// ---- receive --------------------------------------------------------------------------------------------------------
+// ---- receive ----------------------------------------------------------------------------------------------
 
 static void receive_by_polling(void **state)
 {
@@ -512,7 +512,7 @@ static void loopback(void **state)
     assert_int_equal(rd(f, DR), 'o'); // what waited outside comes in now
 }
 
-// ---- reset, save, load ----------------------------------------------------------------------------------------------
+// ---- reset, save, load ------------------------------------------------------------------------------------
 
 static void reset_is_power_on(void **state)
 {
