@@ -51,7 +51,7 @@ sanitize := -fsanitize=address,undefined -fno-sanitize-recover=all
 # host-objs: arch/host; tool-objs: the part of common-objs that vmconf links.
 include $(wildcard kernel/objects.mk kernel/*/objects.mk drivers/*/objects.mk vmm/*/objects.mk)
 include $(wildcard arch/$(ARCH)/objects.mk) arch/host/objects.mk platforms/$(PLATFORM)/board.mk
-image-objs := $(addprefix $(B)/,$(common-objs) $(driver-objs) $(arch-objs) $(board-objs) $(main-objs)) $(OUT)/embed.o
+image-objs := $(addprefix $(B)/,$(common-objs) $(driver-objs) $(arch-objs) $(board-objs) $(main-objs) $(selftest-objs)) $(OUT)/embed.o
 host-lib   := $(H)/liblodge.a
 
 # ---- image -------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@
 #include "kernel/mm/page.h"
 #include "kernel/mm/vmap.h"
 #include "kernel/sched/thread.h"
+#include "kernel/selftest.h"
 #include "kernel/time/timer.h"
 #include "vmm/manage/manager.h"
 
@@ -82,7 +83,9 @@ void kernel_main(struct boot_info *bi)
     banner(bi);
     arch_irq_enable();
     dev_probe(DRIVER_DEVICE);
-    must(manager_start(bi), "VM manager");
     arch_seal_image();
+    if (!selftest_start()) {
+        must(manager_start(bi), "VM manager");
+    }
     sched_idle_loop();
 }

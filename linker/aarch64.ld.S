@@ -35,7 +35,9 @@ SECTIONS
         __start_drivers = .;
         KEEP(*(drivers))
         __stop_drivers = .;
-        . = ALIGN(8);
+        __start_selftests = .;
+        KEEP(*(selftests))
+        __stop_selftests = .;
         embed_table = .;
         KEEP(*(.embed_table))
         embed_table_end = .;

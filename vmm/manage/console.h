@@ -12,3 +12,9 @@ enum status console_start(const struct host_config *host);
 
 // A port for a guest; `name` must stay alive. NULL when out of memory.
 struct char_backend *console_port(const char *name);
+
+// Lets the console finish, then turns the machine off. Worker thread.
+void console_poweroff(void);
+
+// Waits, for a bounded time, until all that was printed is on the wire. Worker thread.
+void console_flush(void);

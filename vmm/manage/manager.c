@@ -206,6 +206,9 @@ static enum status vm_build_plan(struct vm *vm, const struct vm_config *c)
 static void vm_destroy(struct managed *m)
 {
     vm_board_destroy(&m->vm, &m->board);
+    if (m->board.console) {
+        m->board.console->ops->destroy(m->board.console);
+    }
     if (m->memory) {
         guest_memory_destroy(m->memory);
     }
@@ -282,6 +285,7 @@ static void vm_crashed(struct managed *m)
         return;
     case CRASH_REBOOT_HOST:
         log_err("[%s] crashed: resetting the machine, as on_crash says", vm_name(&m->vm));
+        console_flush();
         arch_reset();
         break;
     case CRASH_STOP:
@@ -387,9 +391,8 @@ static void manager_main(void *arg)
             }
         }
         if (all_stopped() && manager.config->host.on_last_stop == LAST_STOP_POWEROFF) {
-            log_info("the last guest has stopped: powering off");
-            thread_sleep(time_from_ms(RESTART_PAUSE_MS)); // lets the console finish
-            arch_poweroff();
+            log_info("the last guest has stopped");
+            console_poweroff();
         }
     }
 }
