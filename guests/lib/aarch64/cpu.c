@@ -8,6 +8,8 @@
 #define TIMER_IRQ 27u
 #define INTID_SPECIAL 1020u
 #define CNTV_ENABLE 1u
+#define ESR_EC(esr) ((esr) >> 26 & 0x3f)
+#define EC_SVC 0x15 // returns behind the instruction by itself
 #define PSCI_SYSTEM_OFF 0x84000008u
 #define PSCI_SYSTEM_RESET 0x84000009u
 
@@ -98,7 +100,8 @@ void guest_trap(struct trap_frame *frame, unsigned slot)
     last_trap.address = read_sysreg("far_el1");
     last_trap.pc = frame->elr;
     if (trap_expected && slot == SLOT_SYNC) {
-        frame->elr = trap_resume ? trap_resume : frame->elr + 4;
+        frame->elr += ESR_EC(last_trap.syndrome) == EC_SVC ? 0 : 4;
+        frame->elr = trap_resume ? trap_resume : frame->elr;
         return;
     }
     trap_expected = false;

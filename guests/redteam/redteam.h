@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// redteam: a guest that attacks the hypervisor, one case at a time.
+//
+// A case returns true when what it saw is what a guest may see: a value, an architectural exception, an error code. That
+// the hypervisor and the neighbours are unharmed is for the test around it to judge. The case is chosen by case=NAME in
+// bootargs; without it, all run in turn but those that end the guest.
+#pragma once
+
+#include "guests/lib/guest.h"
+
+struct redteam_case {
+    const char *name;
+    const char *what;
+    bool (*run)(void);
+    bool ends_guest; // never returns: only by name
+};
+
+extern const struct redteam_case redteam_cases[];
+extern const unsigned redteam_case_count;
+
+// Runs one instruction word with x1 = `address` and x2 = `value`; what it left in x2. last_trap tells whether it trapped.
+uint64_t run_word(uint32_t word, uint64_t address, uint64_t value);
+
+// A byte-wise reproducible sequence.
+uint64_t random_next(void);
+
+bool case_unmapped(void);
+bool case_registers(void);
+bool case_wild(void);
+bool case_walk(void);
+bool case_sysreg_read(void);
+bool case_sysreg_write(void);
+bool case_system_ops(void);
+bool case_hypercalls(void);
+bool case_hypercall_flood(void);
+bool case_psci(void);
+bool case_traps(void);
+bool case_console(void);
+bool case_idle(void);
+bool case_gic(void);
+bool case_virtio(void);
+bool case_lost(void);
