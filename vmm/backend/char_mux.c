@@ -46,6 +46,7 @@ static struct {
     const struct char_mux_ops *ops;
 
     // The worker's own.
+    struct thread *thread;
     struct completion work;
     _Atomic bool kicked;
     _Atomic bool busy; // there is something that is not on the wire yet
@@ -414,6 +415,7 @@ enum status char_mux_start(enum console_mode mode, const struct char_mux_ops *op
     }
     completion_init(&mux.work);
     mux.ops = ops;
+    mux.thread = t;
     irq_state_t irq = spin_lock_irqsave(&mux.lock);
 
     prepare_locked();
@@ -445,6 +447,11 @@ void char_mux_flush(unsigned ms)
     uint64_t end = arch_time_now() + time_from_ms(ms);
 
     if (!mux.started) {
+        return;
+    }
+    if (thread_current() == mux.thread) { // from one of its own callbacks: nobody else would do it
+        while (pass() && arch_time_now() < end) {
+        }
         return;
     }
     kick();

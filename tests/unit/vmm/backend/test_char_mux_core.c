@@ -547,7 +547,7 @@ static void huge_write_to_an_unwatched_guest(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(big); i++) {
-        big[i] = (char)(i % 64 == 63 ? '\n' : 'a' + i % 26);
+        big[i] = (char)(i % 64 == 63 ? '\r' : 'a' + i % 26);
     }
     say(1, "0123456789");
     assert_int_equal(char_mux_write(&mux, 1, big, sizeof(big)), sizeof(big));
