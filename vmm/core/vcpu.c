@@ -158,7 +158,7 @@ enum status vcpu_create(struct vm *vm, unsigned index, unsigned pcpu, struct vcp
 {
     static const struct thread_ops ops = {.switch_in = vcpu_switch_in};
     struct vcpu *v = pool_alloc(sizeof(*v));
-    char name[24];
+    char name[CONFIG_NAME_MAX + 12];
     enum status s;
 
     if (!v) {
