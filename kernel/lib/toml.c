@@ -453,16 +453,17 @@ enum status toml_parse(struct toml_node **root, const char *text, size_t len, st
                        struct toml_error *error)
 {
     struct toml_pos start = {1, 1};
-    struct toml_parser first = {.cur = text, .end = text + len, .arena = arena, .error = error, .pos = start};
-    struct toml_parser *p = &first;
+    struct toml_parser *p = toml_arena_take(arena, sizeof(*p)); // too large for a small stack
 
-    memset(error, 0, sizeof(*error));
-    // The parser is too large for a small stack.
-    p = toml_alloc(&first, sizeof(*p));
+    *error = (struct toml_error){.pos = start, .message = "no memory set aside for the parser"};
     if (!p) {
-        return first.status;
+        return E_NOMEM;
     }
-    *p = first;
+    p->cur = text;
+    p->end = text + len;
+    p->pos = start;
+    p->arena = arena;
+    p->error = error;
     p->root = toml_alloc(p, sizeof(*p->root));
     if (!p->root) {
         return p->status;

@@ -35,7 +35,10 @@ bool toml_fail_here(struct toml_parser *p, const char *wanted);
 // Checks UTF-8 and control characters of the whole text and skips a byte order mark.
 bool toml_check_text(struct toml_parser *p);
 
-// NULL after toml_fail() when the arena is full. Zeroed, aligned for pointers.
+// Zeroed, aligned for pointers; NULL when the arena is full.
+void *toml_arena_take(struct toml_arena *a, size_t size);
+// The same, NULL after toml_fail_memory().
+bool toml_fail_memory(struct toml_parser *p);
 void *toml_alloc(struct toml_parser *p, size_t size);
 
 // The byte at cur + n, 0 past the end (the text itself holds no NUL).

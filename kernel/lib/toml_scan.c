@@ -48,21 +48,36 @@ bool toml_fail_here(struct toml_parser *p, const char *wanted)
     return toml_fail(p, p->pos, "unexpected '%c': expected %s", c, wanted);
 }
 
-void *toml_alloc(struct toml_parser *p, size_t size)
+void *toml_arena_take(struct toml_arena *a, size_t size)
 {
-    struct toml_arena *a = p->arena;
     uintptr_t misaligned = ((uintptr_t)a->base + a->used) % sizeof(void *);
     size_t pad = misaligned ? sizeof(void *) - misaligned : 0;
     void *out;
 
     if (a->size - a->used < pad || a->size - a->used - pad < size) {
-        (void)toml_fail(p, p->pos, "the document is too large for the memory set aside (%zu bytes)", a->size);
-        p->status = E_NOMEM;
         return NULL;
     }
     out = a->base + a->used + pad;
     a->used += pad + size;
     memset(out, 0, size);
+    return out;
+}
+
+bool toml_fail_memory(struct toml_parser *p)
+{
+    (void)toml_fail(p, p->pos, "the document is too large for the memory set aside (%zu bytes)",
+                    p->arena->size);
+    p->status = E_NOMEM;
+    return false;
+}
+
+void *toml_alloc(struct toml_parser *p, size_t size)
+{
+    void *out = toml_arena_take(p->arena, size);
+
+    if (!out) {
+        (void)toml_fail_memory(p);
+    }
     return out;
 }
 

@@ -16,10 +16,7 @@ struct sink {
 static bool sink_put(struct toml_parser *p, struct sink *s, char c)
 {
     if (s->cur >= s->end) {
-        (void)toml_fail(p, p->pos, "the document is too large for the memory set aside (%zu bytes)",
-                        p->arena->size);
-        p->status = E_NOMEM;
-        return false;
+        return toml_fail_memory(p);
     }
     *s->cur++ = c;
     return true;
