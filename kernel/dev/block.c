@@ -95,37 +95,35 @@ enum status block_check(const struct block_device *dev, const struct block_reque
     return range_contains(0, dev->sector_count, req->sector, bytes / SECTOR_SIZE) ? OK : E_RANGE;
 }
 
-struct sync_ctx {
+struct sync_request {
+    struct block_request req;
     struct completion done;
     enum status result;
 };
 
 static void sync_done(struct block_request *req, enum status result)
 {
-    struct sync_ctx *ctx = req->ctx;
+    struct sync_request *sync = container_of(req, struct sync_request, req);
 
-    ctx->result = result;
-    completion_signal(&ctx->done);
+    sync->result = result;
+    completion_signal(&sync->done);
 }
 
 // The device may still write to the request's memory, so there is no giving up; but there is saying so.
-static enum status submit_and_wait(struct block_device *dev, struct block_request *req)
+static enum status submit_and_wait(struct block_device *dev, struct sync_request *sync)
 {
-    struct sync_ctx ctx = {.result = E_IO};
+    completion_init(&sync->done);
+    sync->req.done = sync_done;
 
-    completion_init(&ctx.done);
-    req->done = sync_done;
-    req->ctx = &ctx;
-
-    enum status s = dev->submit(dev, req);
+    enum status s = dev->submit(dev, &sync->req);
 
     if (s != OK) {
         return s;
     }
-    while (!completion_wait_timeout(&ctx.done, time_from_ms(PATIENCE_MS))) {
+    while (!completion_wait_timeout(&sync->done, time_from_ms(PATIENCE_MS))) {
         log_warn("block: %s has not answered for %u s", dev->name, PATIENCE_MS / 1000);
     }
-    return ctx.result;
+    return sync->result;
 }
 
 static enum status transfer(struct block_device *dev, enum block_op op, uint64_t sector,
@@ -136,13 +134,11 @@ static enum status transfer(struct block_device *dev, enum block_op op, uint64_t
 
     while (left) {
         uint64_t now = min_u64(left, CHUNK_SECTORS);
-        struct block_request req = {
-            .op = op,
-            .sector = sector,
-            .segments = {{.va = va, .size = (uint32_t)now * SECTOR_SIZE}},
-            .segment_count = 1,
-        };
-        enum status s = submit_and_wait(dev, &req);
+        struct sync_request sync = {.req = {.op = op,
+                                            .sector = sector,
+                                            .segments = {{.va = va, .size = (uint32_t)now * SECTOR_SIZE}},
+                                            .segment_count = 1}};
+        enum status s = submit_and_wait(dev, &sync);
 
         if (s != OK) {
             return s;
@@ -179,7 +175,7 @@ enum status block_write(struct block_device *dev, uint64_t sector, const void *b
 
 enum status block_flush(struct block_device *dev)
 {
-    struct block_request req = {.op = BLOCK_FLUSH};
+    struct sync_request sync = {.req = {.op = BLOCK_FLUSH}};
 
-    return dev->can_flush ? submit_and_wait(dev, &req) : OK;
+    return dev->can_flush ? submit_and_wait(dev, &sync) : OK;
 }

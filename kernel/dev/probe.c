@@ -26,6 +26,11 @@ static const struct driver no_driver = {.name = "none",
 
 DRIVER_DEFINE(no_driver);
 
+static size_t driver_count(void)
+{
+    return ((uintptr_t)__stop_drivers - (uintptr_t)__start_drivers) / sizeof(__start_drivers[0]);
+}
+
 static bool driver_has_id(const struct driver *drv, const char *id)
 {
     for (const char *const *p = drv->ids; *p; p++) {
@@ -50,8 +55,10 @@ static bool offer(const struct driver *drv, const struct hw_desc *hw)
 static void probe_one(const struct hw_desc *hw, enum driver_class class)
 {
     for (unsigned i = 0; i < hw->id_count; i++) {
-        for (const struct driver *const *d = __start_drivers; d < __stop_drivers; d++) {
-            if ((*d)->class == class && driver_has_id(*d, hw->ids[i]) && offer(*d, hw)) {
+        for (size_t d = 0; d < driver_count(); d++) {
+            const struct driver *drv = __start_drivers[d];
+
+            if (drv->class == class && driver_has_id(drv, hw->ids[i]) && offer(drv, hw)) {
                 return;
             }
         }
