@@ -3,6 +3,8 @@
 // The disk in memory: content, copy on write, bounds.
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 

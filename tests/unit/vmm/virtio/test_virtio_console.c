@@ -3,6 +3,8 @@
 // virtio-console as a driver sees it, over a fake terminal whose room and input the test controls.
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include <cmocka.h>
 

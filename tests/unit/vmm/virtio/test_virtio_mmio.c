@@ -3,6 +3,8 @@
 // The MMIO transport and the status machine of virtio, on a device of the test's own.
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include <cmocka.h>
 
