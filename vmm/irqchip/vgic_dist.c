@@ -154,21 +154,22 @@ const struct vreg vgic_id_rows[] = {
 };
 const unsigned vgic_id_row_count = ARRAY_SIZE(vgic_id_rows);
 
+__attribute__((noinline)) static enum io_result high_access(struct vgic *g, struct io_access *a)
+{
+    if (a->offset >= GIC_ID_OFFSET) {
+        a->offset -= GIC_ID_OFFSET;
+        return vreg_map_access(&g->id_map, &g->frame, a);
+    }
+    a->value = a->write ? a->value : 0; // reserved
+    return IO_DONE;
+}
+
 enum io_result vgic_dist_access(void *dev, struct io_access *a)
 {
     struct vgic *g = dev;
-    uint64_t offset = a->offset;
-    enum io_result r;
 
-    if (offset < GIC_ID_OFFSET) {
-        if (offset >= GICD_MAP_SIZE) { // reserved
-            a->value = a->write ? a->value : 0;
-            return IO_DONE;
-        }
-        return vreg_map_access(&g->dist_map, &g->frame, a);
+    if (a->offset >= GICD_MAP_SIZE) {
+        return high_access(g, a);
     }
-    a->offset = offset - GIC_ID_OFFSET;
-    r = vreg_map_access(&g->id_map, &g->frame, a);
-    a->offset = offset;
-    return r;
+    return vreg_map_access(&g->dist_map, &g->frame, a);
 }

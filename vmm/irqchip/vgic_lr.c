@@ -456,8 +456,11 @@ static bool place(struct vgic_cpu *cpu, struct picks *p, unsigned i)
 
 static void refill(struct vgic_cpu *cpu, uint32_t blocks)
 {
-    struct picks p = {.limit = cpu->frame.vgic->lr_count};
+    struct picks p;
     uint32_t hcr = HCR_EN;
+
+    p.limit = cpu->frame.vgic->lr_count;
+    p.count = p.pending = p.active = 0; // the arrays hold nothing yet
 
     for (uint32_t left = blocks; left; left &= left - 1) {
         pick_block(cpu, &p, (unsigned)__builtin_ctz(left));

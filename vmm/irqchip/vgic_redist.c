@@ -101,31 +101,30 @@ const struct vreg vgic_sgi_rows[] = {
 };
 const unsigned vgic_sgi_row_count = ARRAY_SIZE(vgic_sgi_rows);
 
-static enum io_result frame_access(struct vgic *g, struct vreg_map *map, struct vgic_cpu *cpu,
-                                   struct io_access *a)
+__attribute__((noinline)) static enum io_result high_access(struct vgic *g, struct vgic_cpu *cpu,
+                                                            struct io_access *a)
 {
     if (a->offset >= GIC_ID_OFFSET) {
         a->offset -= GIC_ID_OFFSET;
-        map = &g->id_map;
-    } else if (a->offset >= GICR_MAP_SIZE) { // reserved
-        a->value = a->write ? a->value : 0;
-        return IO_DONE;
+        return vreg_map_access(&g->id_map, &cpu->frame, a);
     }
-    return vreg_map_access(map, &cpu->frame, a);
+    a->value = a->write ? a->value : 0; // reserved
+    return IO_DONE;
 }
 
 enum io_result vgic_redist_access(void *dev, struct io_access *a)
 {
     struct vgic *g = dev;
     uint64_t offset = a->offset;
-    uint64_t index = offset / GICR_STRIDE;
-    enum io_result r;
+    struct vgic_cpu *cpu;
 
-    if (index >= g->chip.vcpu_count) {
+    if (offset / GICR_STRIDE >= g->chip.vcpu_count) {
         return IO_UNCLAIMED;
     }
+    cpu = &g->cpus[offset / GICR_STRIDE];
     a->offset = offset % GIC_FRAME_SIZE;
-    r = frame_access(g, offset & GIC_FRAME_SIZE ? &g->sgi_map : &g->rd_map, &g->cpus[index], a);
-    a->offset = offset;
-    return r;
+    if (a->offset >= GICR_MAP_SIZE) {
+        return high_access(g, cpu, a);
+    }
+    return vreg_map_access(offset & GIC_FRAME_SIZE ? &g->sgi_map : &g->rd_map, &cpu->frame, a);
 }

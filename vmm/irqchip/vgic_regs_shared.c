@@ -317,7 +317,7 @@ void vgic_write_config(void *dev, const struct vreg_access *a)
 uint64_t vgic_read_priority(void *dev, const struct vreg_access *a)
 {
     struct place p;
-    uint32_t value = 0;
+    uint32_t value;
 
     if (!place_find(&p, dev, a->index / 8, a->vcpu)) {
         return 0;
@@ -325,9 +325,7 @@ uint64_t vgic_read_priority(void *dev, const struct vreg_access *a)
     if (p.foreign && (atomic_load_explicit(&p.cpu->prio_mask, memory_order_acquire) >> a->index & 1)) {
         value = atomic_load_explicit(&p.cpu->prio[a->index], memory_order_relaxed);
     } else {
-        for (unsigned i = 0; i < 4; i++) {
-            value |= (uint32_t)p.block->priority[(a->index % 8) * 4 + i] << (8 * i);
-        }
+        value = p.block->priority_word[a->index % 8];
     }
     return value >> (8 * a->byte);
 }
@@ -346,14 +344,15 @@ static void post_priority(struct vgic_cpu *cpu, const struct vreg_access *a, uin
 
 static uint32_t store_priority(const struct place *p, const struct vreg_access *a)
 {
-    unsigned first = (a->index % 8) * 4 + a->byte;
-    uint32_t touched = 0;
+    struct vgic_block *b = p->block;
+    uint32_t *word = &b->priority_word[a->index % 8];
+    unsigned shift = 8 * a->byte;
+    uint32_t mask = (a->size == 4 ? UINT32_MAX : 0xffu) << shift;
+    uint32_t touched = (a->size == 4 ? 0xfu : 1u) << ((a->index % 8) * 4 + a->byte);
+    uint32_t exists = p->vgic->priority_mask * UINT32_C(0x01010101);
 
-    for (unsigned i = 0; i < a->size; i++) {
-        p->block->priority[first + i] = (uint8_t)(a->value >> (8 * i)) & p->vgic->priority_mask;
-        touched |= vgic_bit(first + i);
-    }
-    return touched & (p->block->in_lr | vgic_pending_bits(p->block));
+    *word = (*word & ~mask) | ((uint32_t)a->value << shift & mask & exists);
+    return touched & (b->in_lr | vgic_pending_bits(b));
 }
 
 void vgic_write_priority(void *dev, const struct vreg_access *a)

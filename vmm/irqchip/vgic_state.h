@@ -77,9 +77,13 @@ struct vgic_block {
     uint32_t lr_pending; // as of the last look at the list registers
     uint32_t drop_pending, set_active, drop_active;
     uint32_t linked; // the physical interrupt host_irq[] is active until the guest deactivates this one
-    uint8_t priority[VGIC_BLOCK_IRQS];
+    union {
+        uint8_t priority[VGIC_BLOCK_IRQS];
+        uint32_t priority_word[VGIC_BLOCK_IRQS / 4]; // as in IPRIORITYR (little-endian machines)
+    };
     uint16_t host_irq[VGIC_BLOCK_IRQS];
 };
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "priority_word");
 
 struct vgic;
 struct vgic_cpu;
@@ -98,7 +102,7 @@ struct vgic_cpu {
     uint32_t soft;      // ... whose pending bit came from `latched`, not from a line alone
     uint32_t spi_lrs;   // ... that hold an SPI
     uint32_t backlog;   // blocks with interrupts that did not fit
-    uint32_t fast;       // private interrupts whose list register was filled in passing, see vgic_lr.c
+    uint32_t fast;      // private interrupts whose list register was filled in passing, see vgic_lr.c
     uint32_t eoi_count; // deactivations of interrupts not in list registers, not yet applied
     uint32_t waker;
     uint8_t slot[VGIC_PRIVATE]; // private interrupt's list register while in_lr
