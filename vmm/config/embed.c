@@ -7,9 +7,12 @@
 
 const struct embed_entry *embed_find(const char *key)
 {
-    for (const struct embed_entry *e = embed_table; e < embed_table_end; e++) {
-        if (strcmp(e->name, key) == 0) {
-            return e;
+    // Two symbols of the linker script: for C they are different objects, so their distance is one of numbers.
+    size_t count = ((uintptr_t)embed_table_end - (uintptr_t)embed_table) / sizeof(embed_table[0]);
+
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(embed_table[i].name, key) == 0) {
+            return &embed_table[i];
         }
     }
     return NULL;
