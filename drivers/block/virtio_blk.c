@@ -79,6 +79,7 @@ static bool start_locked(struct virtio_blk *blk, struct block_request *req)
         .sector = req->op == BLOCK_FLUSH ? 0 : req->sector,
     };
     if (vring_add(&blk->ring, bufs, fill_chain(slot, bufs), slot) != OK) {
+        slot->req = NULL;
         return false;
     }
     blk->free_slots = slot->next;

@@ -1,2 +1,1 @@
-common-objs += drivers/virtio/vring.o
-driver-objs += drivers/virtio/virtio_mmio.o
+common-objs += drivers/virtio/vring.o drivers/virtio/virtio_mmio.o
