@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Feeds the virtual GIC random register accesses, SGIs, lines, forwarded interrupts, guest acknowledgements and vCPU
-// moves. Whatever comes, it must neither crash nor leave a maintenance interrupt asserted nor lose track of a list register.
+// Feeds the virtual GIC random register accesses, SGIs, lines, forwarded interrupts, guest acknowledgements
+// and vCPU moves. Whatever comes, it must neither crash nor leave a maintenance interrupt asserted nor lose
+// track of a list register.
 #include <stdlib.h>
 
 #include "tests/unit/vmm/irqchip/fake_gic.h"

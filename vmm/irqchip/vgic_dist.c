@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The virtual GICv3 distributor: GICD_* register table (Arm IHI 0069, 12.8 and 12.9), and the identification registers
-// that distributor and redistributors share.
+// The virtual GICv3 distributor: GICD_* register table (Arm IHI 0069, 12.8 and 12.9), and the identification
+// registers that distributor and redistributors share.
 //
-// Rows without functions read their reset value and ignore writes; most of these belong to features that GICD_TYPER
-// says are absent. Offsets without a row are reserved (GICv3.1 extended SPIs above all): RAZ/WI, counted.
+// Rows without functions read their reset value and ignore writes; most of these belong to features that
+// GICD_TYPER says are absent. Offsets without a row are reserved (GICv3.1 extended SPIs above all): RAZ/WI,
+// counted.
 #include "vmm/irqchip/vgic_state.h"
 
 #define GICD_TYPER_ID_BITS (UINT32_C(9) << 19) // INTIDs of ten bits
@@ -139,7 +140,8 @@ const struct vreg vgic_dist_rows[] = {
 };
 const unsigned vgic_dist_row_count = ARRAY_SIZE(vgic_dist_rows);
 
-// 0xffd0 and up of every 64 KiB frame (12.1.3): CoreSight identification; Arm as the designer of the architecture.
+// 0xffd0 and up of every 64 KiB frame (12.1.3): CoreSight identification; Arm as the designer of the
+// architecture.
 const struct vreg vgic_id_rows[] = {
     CONST_ROW(0x00, 1, "PIDR4", 0x44),
     ZERO_ROW(0x04, 3, "PIDR5-7"),

@@ -2,16 +2,13 @@
 //
 // List registers: the way from a pending interrupt to the guest and back (Arm IHI 0069, chapter 6 and 12.4).
 //
-// They stay live in the hardware while a vCPU is loaded. A flush reads back those in use, settles each one against its
-// block (enable, group, route, line may have changed), and offers what is new, by priority; when not everything fits,
-// ICH_HCR_EL2.NPIE brings the vCPU back once the guest has taken what is there. An active interrupt may be pushed out by
-// a pending one; its EOI then is only counted by the hardware (EOIcount, with LRENPIE).
+// They stay live in the hardware while a vCPU is loaded. A flush reads back those in use, settles each one
+// against its block (enable, group, route, line may have changed), and offers what is new, by priority; when
+// not everything fits, ICH_HCR_EL2.NPIE brings the vCPU back once the guest has taken what is there. An
+// active interrupt may be pushed out by a pending one; its EOI then is only counted by the hardware
+// (EOIcount, with LRENPIE).
 #include "kernel/irq/irq.h"
 #include "vmm/irqchip/vgic_state.h"
-
-#define LR_STATE (LR_PENDING | LR_ACTIVE)
-#define HCR_EOI_COUNT_SHIFT 27
-#define HCR_EOI_COUNT_MASK 0x1fu
 
 struct lr_state {
     bool pend, act;
@@ -70,7 +67,7 @@ void vgic_private_changed(struct vgic_cpu *cpu, uint32_t mask)
     }
 }
 
-// ---- one list register -------------------------------------------------------------------------------------------------
+// ---- one list register ------------------------------------------------------------------------------------
 
 static unsigned lr_irq(const struct vgic_cpu *cpu, unsigned n)
 {
@@ -85,8 +82,8 @@ static void lr_write(struct vgic_cpu *cpu, unsigned n, uint64_t value)
     }
 }
 
-// Works out what a list register should hold for `irq`, 0 for nothing, and moves the pending latch between block and
-// list register accordingly.
+// Works out what a list register should hold for `irq`, 0 for nothing, and moves the pending latch between
+// block and list register accordingly.
 static uint64_t lr_value(struct vgic_cpu *cpu, unsigned irq, struct lr_state *s)
 {
     struct vgic *g = cpu->frame.vgic;
@@ -143,7 +140,7 @@ static void lr_free(struct vgic_cpu *cpu, unsigned n, unsigned irq)
 }
 
 // The hardware says that the list register is empty: the guest has deactivated its interrupt.
-static unsigned lr_done(struct vgic_cpu *cpu, unsigned n)
+unsigned vgic_lr_done(struct vgic_cpu *cpu, unsigned n)
 {
     unsigned irq = lr_irq(cpu, n);
     struct vgic_block *b = vgic_block_of(cpu, irq);
@@ -187,7 +184,8 @@ static void lr_store(struct vgic_cpu *cpu, unsigned n, uint64_t value, const str
     lr_write(cpu, n, value);
 }
 
-// A forwarded level interrupt that the guest has not acknowledged loses its reason when the device lowered its line.
+// A forwarded level interrupt that the guest has not acknowledged loses its reason when the device lowered
+// its line.
 static bool cause_gone(const struct vgic_block *b, unsigned irq)
 {
     const struct irqchip_ops *chip = irq_chip();
@@ -242,7 +240,7 @@ static void lr_settle(struct vgic_cpu *cpu, unsigned n)
     route_again(cpu, irq);
 }
 
-static void lr_insert(struct vgic_cpu *cpu, unsigned n, unsigned irq)
+void vgic_lr_insert(struct vgic_cpu *cpu, unsigned n, unsigned irq)
 {
     struct vgic_block *b = vgic_block_of(cpu, irq);
     struct lr_state s = {.act = (b->active & vgic_bit(irq)) != 0};
@@ -279,9 +277,10 @@ static void lr_evict(struct vgic_cpu *cpu, unsigned n)
     lr_write(cpu, n, 0);
 }
 
-// ---- what the guest did ------------------------------------------------------------------------------------------------
+// ---- what the guest did -----------------------------------------------------------------------------------
 
-// The active interrupt without a list register that the guest's next EOI is about: the one of highest priority.
+// The active interrupt without a list register that the guest's next EOI is about: the one of highest
+// priority.
 static bool deactivate_evicted(struct vgic_cpu *cpu)
 {
     unsigned best = VGIC_INTID_LIMIT, best_priority = UINT8_MAX + 1u;
@@ -311,7 +310,7 @@ static bool deactivate_evicted(struct vgic_cpu *cpu)
 static void fold_eoi_count(struct vgic_cpu *cpu)
 {
     const struct gic_virt_ops *hw = cpu->frame.vgic->hw;
-    uint32_t count = hw->read_hcr() >> HCR_EOI_COUNT_SHIFT & HCR_EOI_COUNT_MASK;
+    uint32_t count = hw->read_hcr() >> VGIC_EOI_COUNT_SHIFT & VGIC_EOI_COUNT_MASK;
 
     if (count) {
         hw->write_hcr(cpu->hw.hcr); // counts from zero again
@@ -331,7 +330,7 @@ void vgic_sync(struct vgic_cpu *cpu)
         uint32_t empty = (uint32_t)cpu->frame.vgic->hw->elrsr() & used;
 
         for (uint32_t left = empty; left; left &= left - 1) {
-            route_again(cpu, lr_done(cpu, (unsigned)__builtin_ctz(left)));
+            route_again(cpu, vgic_lr_done(cpu, (unsigned)__builtin_ctz(left)));
         }
         for (uint32_t left = used & ~empty; left; left &= left - 1) {
             lr_settle(cpu, (unsigned)__builtin_ctz(left));
@@ -342,7 +341,7 @@ void vgic_sync(struct vgic_cpu *cpu)
     }
 }
 
-// ---- what the guest gets -----------------------------------------------------------------------------------------------
+// ---- what the guest gets ----------------------------------------------------------------------------------
 
 // The best candidates, at most as many as there are list registers, best first.
 struct picks {
@@ -394,9 +393,9 @@ static void pick_block(struct vgic_cpu *cpu, struct picks *p, unsigned block)
     }
 }
 
-// The list register to give up for a pending interrupt of priority `key`; GIC_LR_MAX: none. Pending ones of lower priority
-// go first, then active ones of lower priority; if nothing else is pending, any active one, or the guest would never
-// be offered this one.
+// The list register to give up for a pending interrupt of priority `key`; GIC_LR_MAX: none. Pending ones of
+// lower priority go first, then active ones of lower priority; if nothing else is pending, any active one, or
+// the guest would never be offered this one.
 static unsigned find_victim(const struct vgic_cpu *cpu, unsigned key)
 {
     unsigned worst_pending = GIC_LR_MAX, worst_active = GIC_LR_MAX;
@@ -433,7 +432,7 @@ static bool place(struct vgic_cpu *cpu, struct picks *p, unsigned i)
     unsigned n;
 
     if (free) {
-        lr_insert(cpu, (unsigned)__builtin_ctz(free), p->irq[i]);
+        vgic_lr_insert(cpu, (unsigned)__builtin_ctz(free), p->irq[i]);
         return true;
     }
     if (p->key[i] & PICK_ACTIVE) {
@@ -450,7 +449,7 @@ static bool place(struct vgic_cpu *cpu, struct picks *p, unsigned i)
     }
     cpu->backlog |= vgic_bit(lr_irq(cpu, n) / 32);
     lr_evict(cpu, n);
-    lr_insert(cpu, n, p->irq[i]);
+    vgic_lr_insert(cpu, n, p->irq[i]);
     return true;
 }
 
@@ -483,7 +482,7 @@ static void refill(struct vgic_cpu *cpu, uint32_t blocks)
     }
 }
 
-// ---- posted by others --------------------------------------------------------------------------------------------------
+// ---- posted by others -------------------------------------------------------------------------------------
 
 static void apply_priorities(struct vgic_cpu *cpu)
 {
@@ -522,7 +521,7 @@ static void apply_posts(struct vgic_cpu *cpu)
     make_ready(cpu, 0);
 }
 
-// ---- entry points ------------------------------------------------------------------------------------------------------
+// ---- entry points -----------------------------------------------------------------------------------------
 
 static void flush(struct vgic_cpu *cpu)
 {
@@ -566,212 +565,5 @@ void vgic_maintenance(struct virqchip *chip, unsigned vcpu)
 
     if (cpu->loaded) {
         flush(cpu);
-    }
-}
-
-// The fast paths. cpu->fast names private interrupts that were put into a list register directly, pending and nothing
-// else, and whose list register nobody has looked at since: hw.lr[] and the block still describe that moment. When one
-// of them comes again and its list register is empty by then, the same value is right again. Whatever changes such an
-// interrupt's properties leads to a flush before the next entry, which looks at all list registers and ends this.
-
-void vgic_private_offer(struct vgic_cpu *cpu, unsigned irq)
-{
-    struct vgic *g = cpu->frame.vgic;
-    struct vgic_block *b = &cpu->priv;
-    const uint32_t m = vgic_bit(irq);
-    unsigned n = cpu->slot[irq];
-    uint32_t free;
-
-    if (cpu->loaded && (b->in_lr & m) && (g->hw->elrsr() >> n & 1)) {
-        if (cpu->fast & m) {
-            b->latched &= ~m;
-            g->hw->write_lr(n, cpu->hw.lr[n]);
-            return;
-        }
-        lr_done(cpu, n);
-    }
-    free = g->lr_mask & ~cpu->used;
-    if (!cpu->loaded || (b->in_lr & m) || !free || cpu->backlog) {
-        vgic_private_changed(cpu, m);
-        return;
-    }
-    n = (unsigned)__builtin_ctz(free);
-    lr_insert(cpu, n, irq);
-    if ((b->in_lr & m) && (cpu->hw.lr[n] & (LR_STATE | LR_EOI_MAINT | LR_HW)) == LR_PENDING) {
-        cpu->fast |= m;
-    }
-}
-
-// Not deliverable now, or not simply: the flush does it.
-static bool forward_later(struct vgic_cpu *cpu, struct vgic_block *b, unsigned line, unsigned host_irq)
-{
-    b->host_irq[line & 31] = (uint16_t)host_irq;
-    b->linked |= vgic_bit(line);
-    b->latched |= vgic_bit(line);
-    b->drop_pending &= ~vgic_bit(line);
-    if (line < VGIC_PRIVATE) {
-        vgic_private_changed(cpu, vgic_bit(line));
-    } else {
-        vgic_spi_changed(cpu->frame.vgic, line / 32, vgic_bit(line));
-    }
-    return true;
-}
-
-static bool forward_spi(struct vgic_cpu *cpu, unsigned line, unsigned host_irq)
-{
-    struct vgic *g = cpu->frame.vgic;
-    irq_state_t state;
-
-    if (line >= VGIC_INTID_LIMIT || line / 32 >= g->block_count) {
-        return false;
-    }
-    state = spin_lock_irqsave(&g->lock);
-    forward_later(cpu, &g->spi[line / 32 - 1], line, host_irq);
-    spin_unlock_irqrestore(&g->lock, state);
-    return true;
-}
-
-static bool deliverable(struct vgic_cpu *cpu, uint32_t m)
-{
-    const struct vgic_block *b = &cpu->priv;
-
-    return cpu->loaded && (b->enabled & vgic_group_bits(b, vgic_ctlr(cpu->frame.vgic)) & m);
-}
-
-// It fired again, so the guest has deactivated it, so its list register is free even if that has not been read back.
-__attribute__((noinline)) static bool forward_private(struct vgic_cpu *cpu, unsigned line, unsigned host_irq)
-{
-    struct vgic_block *b = &cpu->priv;
-    const uint32_t m = vgic_bit(line);
-    uint32_t free;
-    unsigned n;
-
-    if ((b->in_lr & m) && (cpu->hw.lr[cpu->slot[line]] & LR_HW)) {
-        lr_done(cpu, cpu->slot[line]);
-    }
-    free = cpu->frame.vgic->lr_mask & ~cpu->used;
-    if (!free || ((b->in_lr | b->active) & m) || !deliverable(cpu, m)) {
-        return forward_later(cpu, b, line, host_irq);
-    }
-    b->host_irq[line] = (uint16_t)host_irq;
-    b->linked |= m;
-    b->latched |= m;
-    n = (unsigned)__builtin_ctz(free);
-    lr_insert(cpu, n, line);
-    cpu->fast |= m;
-    return true;
-}
-
-bool vgic_forward(struct virqchip *chip, unsigned vcpu, unsigned line, unsigned host_irq)
-{
-    struct vgic *g = vgic_of(chip);
-    struct vgic_cpu *cpu = &g->cpus[vcpu];
-
-    if (line >= VGIC_PRIVATE) {
-        return forward_spi(cpu, line, host_irq);
-    }
-    if (cpu->fast >> line & 1) {
-        unsigned n = cpu->slot[line];
-
-        g->hw->write_lr(n, cpu->hw.lr[n]);
-        return true;
-    }
-    return forward_private(cpu, line, host_irq);
-}
-
-// On the vCPU's own CPU while it is loaded, by any thread while it is not.
-bool vgic_pending(struct virqchip *chip, unsigned vcpu)
-{
-    struct vgic *g = vgic_of(chip);
-    struct vgic_cpu *cpu = &g->cpus[vcpu];
-
-    if (atomic_load_explicit(&cpu->events, memory_order_relaxed)) {
-        return true; // perhaps: the flush finds out
-    }
-    for (uint32_t left = cpu->used; left; left &= left - 1) {
-        unsigned n = (unsigned)__builtin_ctz(left);
-        uint64_t v = cpu->loaded ? g->hw->read_lr(n) : cpu->hw.lr[n];
-
-        if ((v & LR_STATE) == LR_PENDING) {
-            return true;
-        }
-    }
-    return false;
-}
-
-// ---- another vCPU takes the core ---------------------------------------------------------------------------------------
-
-// The physical active state of linked per-CPU interrupts comes and goes with the vCPU. One whose list register the guest
-// has emptied is inactive already.
-static void move_active(struct vgic_cpu *cpu, bool active)
-{
-    const struct irqchip_ops *chip = irq_chip();
-
-    for (uint32_t left = cpu->priv.linked; left; left &= left - 1) {
-        unsigned irq = (unsigned)__builtin_ctz(left);
-        uint64_t v = cpu->priv.in_lr & vgic_bit(irq) ? cpu->hw.lr[cpu->slot[irq]] : 0;
-
-        if (chip && (!(v & LR_HW) || v & LR_STATE)) {
-            chip->set_active(cpu->priv.host_irq[irq], active);
-        }
-    }
-}
-
-void vgic_load(struct virqchip *chip, unsigned vcpu)
-{
-    struct vgic *g = vgic_of(chip);
-    struct vgic_cpu *cpu = &g->cpus[vcpu];
-
-    if (cpu->loaded) {
-        return;
-    }
-    g->hw->load(&cpu->hw);
-    for (uint32_t left = cpu->used; left; left &= left - 1) {
-        unsigned n = (unsigned)__builtin_ctz(left);
-
-        if (cpu->hw.lr[n] & LR_STATE) {
-            g->hw->write_lr(n, cpu->hw.lr[n]);
-        }
-    }
-    g->hw->write_hcr(cpu->hw.hcr);
-    cpu->loaded = true;
-    move_active(cpu, true);
-    if (atomic_load_explicit(&cpu->events, memory_order_relaxed)) {
-        vgic_post(cpu, VGIC_EV_LOOK);
-    }
-}
-
-void vgic_put(struct virqchip *chip, unsigned vcpu)
-{
-    struct vgic *g = vgic_of(chip);
-    struct vgic_cpu *cpu = &g->cpus[vcpu];
-    uint32_t look = 0;
-
-    if (!cpu->loaded) {
-        return;
-    }
-    g->hw->save(&cpu->hw);
-    for (uint32_t left = cpu->used; left; left &= left - 1) {
-        unsigned n = (unsigned)__builtin_ctz(left);
-        uint64_t v = g->hw->read_lr(n);
-
-        if (!(v &
-              LR_STATE)) { // may have been so when it was loaded, and was not written then: keep what it was for
-            v = cpu->hw.lr[n] & ~LR_STATE;
-            look |= v & LR_EOI_MAINT ? VGIC_EV_LOOK : 0; // its maintenance interrupt will not come any more
-        }
-        cpu->hw.lr[n] = v;
-        g->hw->write_lr(n, 0);
-    }
-    if (cpu->hw.hcr & HCR_LRENPIE) {
-        cpu->eoi_count += g->hw->read_hcr() >> HCR_EOI_COUNT_SHIFT & HCR_EOI_COUNT_MASK;
-        look |= cpu->eoi_count ? VGIC_EV_LOOK : 0;
-    }
-    g->hw->write_hcr(0);
-    cpu->fast = 0;
-    move_active(cpu, false);
-    cpu->loaded = false;
-    if (look) {
-        atomic_fetch_or_explicit(&cpu->events, look, memory_order_relaxed);
     }
 }

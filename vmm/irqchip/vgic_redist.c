@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The virtual GICv3 redistributors: two 64 KiB frames a vCPU, RD_base and SGI_base (Arm IHI 0069, 12.10 and 12.11).
-// No LPIs: the registers that serve them are RAZ/WI.
+// The virtual GICv3 redistributors: two 64 KiB frames a vCPU, RD_base and SGI_base (Arm IHI 0069, 12.10 and
+// 12.11). No LPIs: the registers that serve them are RAZ/WI.
 #include "vmm/irqchip/vgic.h"
 #include "vmm/irqchip/vgic_state.h"
 
@@ -30,8 +30,8 @@ static uint64_t read_waker(void *dev, const struct vreg_access *a)
     return f->cpu->waker;
 }
 
-// ChildrenAsleep follows at once. Interrupts are delivered in either state, as a guest that forgets to wake its
-// redistributor may expect from other virtual GICs.
+// ChildrenAsleep follows at once. Interrupts are delivered in either state, as a guest that forgets to wake
+// its redistributor may expect from other virtual GICs.
 static void write_waker(void *dev, const struct vreg_access *a)
 {
     const struct vgic_frame *f = dev;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Per-interrupt registers (Arm IHI 0069, 12.9 and 12.11), the same code for distributor and redistributors: a row
-// function finds the block its register stands for and hands an operation and a mask to one place.
+// Per-interrupt registers (Arm IHI 0069, 12.9 and 12.11), the same code for distributor and redistributors: a
+// row function finds the block its register stands for and hands an operation and a mask to one place.
 //
-// A redistributor access by another vCPU than its owner is posted and applied when the owner flushes next; reading it
-// shows what is posted already.
+// A redistributor access by another vCPU than its owner is posted and applied when the owner flushes next;
+// reading it shows what is posted already.
 #include "kernel/irq/irq.h"
 #include "vmm/irqchip/vgic_state.h"
 
@@ -176,7 +176,8 @@ static void write_op(void *dev, const struct vreg_access *a, enum vgic_op op)
     }
 }
 
-// A register whose bits are values and not commands: `set` for the ones, its inverse for the zeroes, among `affected`.
+// A register whose bits are values and not commands: `set` for the ones, its inverse for the zeroes, among
+// `affected`.
 static void write_value(const struct place *p, enum vgic_op set, uint32_t ones, uint32_t affected)
 {
     operate(p, set, ones & affected);
@@ -207,7 +208,8 @@ uint64_t vgic_read_group(void *dev, const struct vreg_access *a)
     return place_find(&p, dev, a->index, a->vcpu) ? with_posts(&p, p.block->group, VGIC_GROUP1) : 0;
 }
 
-// The accessing vCPU's own list registers are looked at first; what sits in another's is known as of its last exit.
+// The accessing vCPU's own list registers are looked at first; what sits in another's is known as of its last
+// exit.
 static void freshen(const struct place *p, unsigned vcpu)
 {
     struct vgic_cpu *self = &p->vgic->cpus[vcpu];
@@ -330,7 +332,8 @@ uint64_t vgic_read_priority(void *dev, const struct vreg_access *a)
     return value >> (8 * a->byte);
 }
 
-// Best effort as all foreign accesses: two vCPUs that write different bytes of one register at once may lose one.
+// Best effort as all foreign accesses: two vCPUs that write different bytes of one register at once may lose
+// one.
 static void post_priority(struct vgic_cpu *cpu, const struct vreg_access *a, uint32_t old)
 {
     uint32_t mask = (a->size == 4 ? UINT32_MAX : 0xffu) << (8 * a->byte);

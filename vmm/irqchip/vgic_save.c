@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Saving and restoring a virtual GIC. The saved form knows no list registers: what sits in them is folded into the
-// blocks, so that a state can continue on a machine with another number of them. A forwarded interrupt that the guest has
-// not acknowledged is left out: its device asserts it again.
+// Saving and restoring a virtual GIC. The saved form knows no list registers: what sits in them is folded
+// into the blocks, so that a state can continue on a machine with another number of them. A forwarded
+// interrupt that the guest has not acknowledged is left out: its device asserts it again.
 #include <string.h>
 
 #include "vmm/irqchip/vgic_state.h"
@@ -191,8 +191,9 @@ static void route_restore(struct vgic *g, unsigned block, const struct saved_rou
     }
 }
 
-// E_UNSUPPORTED: another version. E_CORRUPT: not the size it says. E_INVAL: of a machine of another shape. E_STATE: a
-// vCPU is loaded. Every value is clamped to what a guest could have written itself, so it cannot do harm.
+// E_UNSUPPORTED: another version. E_CORRUPT: not the size it says. E_INVAL: of a machine of another shape.
+// E_STATE: a vCPU is loaded. Every value is clamped to what a guest could have written itself, so it cannot
+// do harm.
 enum status vgic_restore(struct virqchip *chip, const void *buf, uint32_t size)
 {
     struct vgic *g = vgic_of(chip);

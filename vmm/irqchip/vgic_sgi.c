@@ -2,8 +2,8 @@
 //
 // Software-generated interrupts: ICC_SGI1R_EL1, ICC_ASGI1R_EL1 and ICC_SGI0R_EL1 (Arm IHI 0069, 12.2).
 //
-// With one Security state SGI1R makes group 1 interrupts, SGI0R and ASGI1R group 0 ones; an SGI whose group at the target
-// is another is not forwarded. The target checks that itself, when it flushes.
+// With one Security state SGI1R makes group 1 interrupts, SGI0R and ASGI1R group 0 ones; an SGI whose group
+// at the target is another is not forwarded. The target checks that itself, when it flushes.
 #include "vmm/irqchip/vgic_state.h"
 
 #define SGI_TARGET_MASK 0xffffu

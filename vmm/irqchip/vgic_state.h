@@ -2,16 +2,17 @@
 //
 // State of the virtual GIC, private to vmm/irqchip.
 //
-// Interrupts are kept in blocks of 32 with one word for each property, so a register access is one word and the search
-// for something to deliver is a few ANDs. A pending interrupt is either in its block (`latched`, or an asserted `line`)
-// or in a list register (`in_lr`); while it is there, the block's `latched` means "once more", and set_active,
-// drop_active and drop_pending are changes that the owner applies when it next looks at the list register.
+// Interrupts are kept in blocks of 32 with one word for each property, so a register access is one word and
+// the search for something to deliver is a few ANDs. A pending interrupt is either in its block (`latched`,
+// or an asserted `line`) or in a list register (`in_lr`); while it is there, the block's `latched` means
+// "once more", and set_active, drop_active and drop_pending are changes that the owner applies when it next
+// looks at the list register.
 //
 // Who may touch what:
-//   private block, list registers and `hw` of a vCPU     its own CPU, interrupts masked; anybody while it is not loaded
-//                                                         and cannot be (reset, restore)
-//   post[], sgi[], lines, ready, events                   anybody, atomically
-//   SPI blocks, affinity, target, holder, ctlr writes     vgic.lock (LOCK_VGIC_DIST); single-word reads need none
+//   private block, list registers, `hw` of a vCPU      its own CPU, interrupts masked; anybody while it is
+//                                                      not loaded and cannot be (reset, restore)
+//   post[], sgi[], lines, ready, events                anybody, atomically
+//   SPI blocks, affinity, target, holder, ctlr writes  vgic.lock (LOCK_VGIC_DIST); one-word reads need none
 #pragma once
 
 #include <stdatomic.h>
@@ -38,6 +39,10 @@
 #define GIC_ID_OFFSET 0xffd0u
 #define GIC_ID_SIZE 0x30u
 #define GIC_PIDR2_ARCH_V3 0x3bu
+
+#define VGIC_LR_STATE (LR_PENDING | LR_ACTIVE)
+#define VGIC_EOI_COUNT_SHIFT 27 // ICH_HCR_EL2.EOIcount
+#define VGIC_EOI_COUNT_MASK 0x1fu
 
 #define GICD_CTLR_GRP0 1u
 #define GICD_CTLR_GRP1 2u
@@ -102,7 +107,7 @@ struct vgic_cpu {
     uint32_t soft;      // ... whose pending bit came from `latched`, not from a line alone
     uint32_t spi_lrs;   // ... that hold an SPI
     uint32_t backlog;   // blocks with interrupts that did not fit
-    uint32_t fast;      // private interrupts whose list register was filled in passing, see vgic_lr.c
+    uint32_t fast;      // private interrupts whose list register was filled in passing, see vgic_fast.c
     uint32_t eoi_count; // deactivations of interrupts not in list registers, not yet applied
     uint32_t waker;
     uint8_t slot[VGIC_PRIVATE]; // private interrupt's list register while in_lr
@@ -181,10 +186,10 @@ static inline uint32_t vgic_candidates(const struct vgic_block *b, uint32_t ctlr
     return vgic_pending_bits(b) & b->enabled & ~(b->active | b->in_lr) & vgic_group_bits(b, ctlr);
 }
 
-// vgic_regs_shared.c ------------------------------------------------------------------------------------------------
+// vgic_regs_shared.c
 
-// Applies one operation to a block, whose first INTID is `base`. Private block: on the owner's CPU; SPI block: lock held.
-// Returns the interrupts for which somebody has to look again.
+// Applies one operation to a block, whose first INTID is `base`. Private block: on the owner's CPU; SPI
+// block: lock held. Returns the interrupts for which somebody has to look again.
 uint32_t vgic_block_apply(struct vgic_block *b, unsigned base, enum vgic_op op, uint32_t mask);
 void vgic_block_reset(struct vgic_block *b, bool is_private);
 
@@ -205,7 +210,7 @@ void vgic_write_group(void *dev, const struct vreg_access *a);
 void vgic_write_config(void *dev, const struct vreg_access *a);
 void vgic_write_priority(void *dev, const struct vreg_access *a);
 
-// vgic_dist.c, vgic_redist.c -----------------------------------------------------------------------------------------
+// vgic_dist.c, vgic_redist.c
 
 extern const struct vreg vgic_dist_rows[], vgic_id_rows[], vgic_rd_rows[], vgic_sgi_rows[];
 extern const unsigned vgic_dist_row_count, vgic_id_row_count, vgic_rd_row_count, vgic_sgi_row_count;
@@ -216,7 +221,7 @@ enum io_result vgic_redist_access(void *dev, struct io_access *a); // dev: struc
 // The vCPU with this affinity (Aff2.Aff1.Aff0), VGIC_NO_VCPU when there is none.
 uint16_t vgic_vcpu_of(const struct vgic *g, uint32_t affinity);
 
-// vgic_lr.c ----------------------------------------------------------------------------------------------------------
+// vgic_lr.c
 
 // Tells a vCPU to flush before its next entry. Any CPU.
 void vgic_post(struct vgic_cpu *cpu, uint32_t events);
@@ -230,32 +235,45 @@ void vgic_spi_changed(struct vgic *g, unsigned block, uint32_t mask);
 // Private interrupts changed, on the owner's CPU.
 void vgic_private_changed(struct vgic_cpu *cpu, uint32_t mask);
 
-// A private interrupt was latched on the owner's CPU: into a list register at once when that is simple.
-void vgic_private_offer(struct vgic_cpu *cpu, unsigned irq);
-
-// Folds back what the guest did with its list registers. Own CPU, lock held when one of them holds an SPI. Other vCPUs
-// are told what concerns them; the caller offers what is in cpu->ready.
+// Folds back what the guest did with its list registers. Own CPU, lock held when one of them holds an SPI.
+// Other vCPUs are told what concerns them; the caller offers what is in cpu->ready.
 void vgic_sync(struct vgic_cpu *cpu);
 
 // The physical interrupt behind a linked one is deactivated on the guest's behalf. Own CPU for private ones.
 void vgic_unlink(struct vgic_block *b, unsigned irq);
 
+// Puts `irq`, which is not in a list register, into the free list register n, if it is deliverable or active. Own
+// CPU.
+void vgic_lr_insert(struct vgic_cpu *cpu, unsigned n, unsigned irq);
+
+// The guest has emptied list register n: its interrupt is deactivated. Returns the interrupt. Own CPU.
+unsigned vgic_lr_done(struct vgic_cpu *cpu, unsigned n);
+
 void vgic_flush(struct virqchip *chip, unsigned vcpu);
 void vgic_maintenance(struct virqchip *chip, unsigned vcpu);
+
+// vgic_fast.c
+
+// A private interrupt was latched on the owner's CPU: into a list register at once when that is simple.
+void vgic_private_offer(struct vgic_cpu *cpu, unsigned irq);
+
+bool vgic_forward(struct virqchip *chip, unsigned vcpu, unsigned line, unsigned host_irq);
+
+// vgic_switch.c
+
 void vgic_load(struct virqchip *chip, unsigned vcpu);
 void vgic_put(struct virqchip *chip, unsigned vcpu);
 bool vgic_pending(struct virqchip *chip, unsigned vcpu);
-bool vgic_forward(struct virqchip *chip, unsigned vcpu, unsigned line, unsigned host_irq);
 
-// vgic_sgi.c ---------------------------------------------------------------------------------------------------------
+// vgic_sgi.c
 
 void vgic_send_sgi(struct virqchip *chip, unsigned vcpu, unsigned which, uint64_t value);
 
-// vgic.c -------------------------------------------------------------------------------------------------------------
+// vgic.c
 
 void vgic_reset(struct virqchip *chip);
 
-// vgic_save.c --------------------------------------------------------------------------------------------------------
+// vgic_save.c
 
 uint32_t vgic_save(const struct virqchip *chip, void *buf, uint32_t size);
 enum status vgic_restore(struct virqchip *chip, const void *buf, uint32_t size);

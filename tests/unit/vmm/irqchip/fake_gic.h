@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A fake machine for tests of the virtual GIC: list registers as the hardware behaves (Arm IHI 0069, chapter 6), the
-// guest's IAR and EOIR on top of them, physical interrupts with a line and an active bit, and a small VM around them.
-// Each vCPU runs on the physical CPU of fake.on[vcpu].
+// A fake machine for tests of the virtual GIC: list registers as the hardware behaves (Arm IHI 0069, chapter
+// 6), the guest's IAR and EOIR on top of them, physical interrupts with a line and an active bit, and a small
+// VM around them. Each vCPU runs on the physical CPU of fake.on[vcpu].
 #pragma once
 
 #include <stdlib.h>
@@ -157,7 +157,7 @@ static inline void fake_notify(struct vm *vm, unsigned vcpu)
     fake.notifies++;
 }
 
-// ---- the guest's CPU interface -------------------------------------------------------------------------------------
+// ---- the guest's CPU interface ----------------------------------------------------------------------------
 
 static inline unsigned fake_running(void)
 {
@@ -226,7 +226,7 @@ static inline bool fake_maintenance_condition(void)
            (fake_eisr() || ((c->hcr & HCR_NPIE) && !pending) || ((c->hcr & HCR_LRENPIE) && c->hcr >> 27));
 }
 
-// ---- the hypervisor around it --------------------------------------------------------------------------------------
+// ---- the hypervisor around it -----------------------------------------------------------------------------
 
 static inline void fake_enter(unsigned vcpu)
 {
@@ -361,7 +361,7 @@ static inline void fake_stop(void)
     io_bus_destroy(&fake.vm.mmio);
 }
 
-// ---- the guest's driver --------------------------------------------------------------------------------------------
+// ---- the guest's driver -----------------------------------------------------------------------------------
 
 static inline uint64_t fake_gicr(unsigned vcpu, unsigned offset)
 {

@@ -280,7 +280,8 @@ static void test_timer_disabled(void **state)
     fake_phys(0, TIMER, false);
     fake_end(0, TIMER);
     assert_false(fake_here()->active[TIMER]);
-    // Disabled while in the list register, the cause goes away, enabled again: nothing, and it can fire again.
+    // Disabled while in the list register, the cause goes away, enabled again: nothing, and it can fire
+    // again.
     fake_phys(0, TIMER, true);
     fake_take_phys(0);
     fake_set_bit(0, TIMER, ICENABLER);

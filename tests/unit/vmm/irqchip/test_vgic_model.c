@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Random operations on the virtual GIC against a reference model that knows no list registers: for each vCPU the
-// interrupt acknowledged must be one that the model would offer, and what the registers show must be what it holds.
+// Random operations on the virtual GIC against a reference model that knows no list registers: for each vCPU
+// the interrupt acknowledged must be one that the model would offer, and what the registers show must be what
+// it holds.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The register maps of the virtual GIC: every offset in every width and alignment, what identification says, which
-// bits exist, and that saved state is refused when it is not ours.
+// The register maps of the virtual GIC: every offset in every width and alignment, what identification says,
+// which bits exist, and that saved state is refused when it is not ours.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A vCPU's interface registers into and out of the hardware. While it is not loaded, hw.lr[] is the only copy; a
+// list register that the guest has emptied keeps what it was for there, so that the next flush can finish it.
+#include "kernel/irq/irq.h"
+#include "vmm/irqchip/vgic_state.h"
+
+// On the vCPU's own CPU while it is loaded, by any thread while it is not.
+bool vgic_pending(struct virqchip *chip, unsigned vcpu)
+{
+    struct vgic *g = vgic_of(chip);
+    struct vgic_cpu *cpu = &g->cpus[vcpu];
+
+    if (atomic_load_explicit(&cpu->events, memory_order_relaxed)) {
+        return true; // perhaps: the flush finds out
+    }
+    for (uint32_t left = cpu->used; left; left &= left - 1) {
+        unsigned n = (unsigned)__builtin_ctz(left);
+        uint64_t v = cpu->loaded ? g->hw->read_lr(n) : cpu->hw.lr[n];
+
+        if ((v & VGIC_LR_STATE) == LR_PENDING) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// The physical active state of linked per-CPU interrupts comes and goes with the vCPU. One whose list
+// register the guest has emptied is inactive already.
+static void move_active(struct vgic_cpu *cpu, bool active)
+{
+    const struct irqchip_ops *chip = irq_chip();
+
+    for (uint32_t left = cpu->priv.linked; left; left &= left - 1) {
+        unsigned irq = (unsigned)__builtin_ctz(left);
+        uint64_t v = cpu->priv.in_lr & vgic_bit(irq) ? cpu->hw.lr[cpu->slot[irq]] : 0;
+
+        if (chip && (!(v & LR_HW) || v & VGIC_LR_STATE)) {
+            chip->set_active(cpu->priv.host_irq[irq], active);
+        }
+    }
+}
+
+void vgic_load(struct virqchip *chip, unsigned vcpu)
+{
+    struct vgic *g = vgic_of(chip);
+    struct vgic_cpu *cpu = &g->cpus[vcpu];
+
+    if (cpu->loaded) {
+        return;
+    }
+    g->hw->load(&cpu->hw);
+    for (uint32_t left = cpu->used; left; left &= left - 1) {
+        unsigned n = (unsigned)__builtin_ctz(left);
+
+        if (cpu->hw.lr[n] & VGIC_LR_STATE) {
+            g->hw->write_lr(n, cpu->hw.lr[n]);
+        }
+    }
+    g->hw->write_hcr(cpu->hw.hcr);
+    cpu->loaded = true;
+    move_active(cpu, true);
+    if (atomic_load_explicit(&cpu->events, memory_order_relaxed)) {
+        vgic_post(cpu, VGIC_EV_LOOK);
+    }
+}
+
+void vgic_put(struct virqchip *chip, unsigned vcpu)
+{
+    struct vgic *g = vgic_of(chip);
+    struct vgic_cpu *cpu = &g->cpus[vcpu];
+    uint32_t look = 0;
+
+    if (!cpu->loaded) {
+        return;
+    }
+    g->hw->save(&cpu->hw);
+    for (uint32_t left = cpu->used; left; left &= left - 1) {
+        unsigned n = (unsigned)__builtin_ctz(left);
+        uint64_t v = g->hw->read_lr(n);
+
+        if (!(v & VGIC_LR_STATE)) { // perhaps since before it was loaded, and not written then: hw.lr[] knows it
+            v = cpu->hw.lr[n] & ~VGIC_LR_STATE;
+            look |= v & LR_EOI_MAINT ? VGIC_EV_LOOK : 0; // its maintenance interrupt will not come any more
+        }
+        cpu->hw.lr[n] = v;
+        g->hw->write_lr(n, 0);
+    }
+    if (cpu->hw.hcr & HCR_LRENPIE) {
+        cpu->eoi_count += g->hw->read_hcr() >> VGIC_EOI_COUNT_SHIFT & VGIC_EOI_COUNT_MASK;
+        look |= cpu->eoi_count ? VGIC_EV_LOOK : 0;
+    }
+    g->hw->write_hcr(0);
+    cpu->fast = 0;
+    move_active(cpu, false);
+    cpu->loaded = false;
+    if (look) {
+        atomic_fetch_or_explicit(&cpu->events, look, memory_order_relaxed);
+    }
+}
