@@ -209,7 +209,7 @@ static bool embedded_exists(const char *key, void *ctx)
     const char *path = catalogue_path(&l->catalogue, key);
 
     if (!path && has_catalogue_role(key)) {
-        return false;
+        return path_exists(key); // looks like a catalogue name, but may be a path written so
     }
     if (l->options->no_files || path_exists(path ? path : key)) {
         return true;
