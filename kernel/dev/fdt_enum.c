@@ -267,13 +267,24 @@ static enum status walk_tree(struct walk *w)
     return OK;
 }
 
-// stdout-path is a path or an alias, with options after a colon.
+// stdout-path is a path or an alias, with options after a colon. Without one: serial0, else the first known
+// UART.
 static int find_console(const void *fdt, const char *path)
 {
+    static const char *const uarts[] = {"arm,pl011", "ns16550a"};
     size_t len = strcspn(path, ":");
     int node = len ? fdt_path_offset_namelen(fdt, path, (int)len) : -FDT_ERR_NOTFOUND;
 
-    return node >= 0 ? node : fdt_path_offset(fdt, "serial0");
+    if (node < 0) {
+        node = fdt_path_offset(fdt, "serial0");
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(uarts) && node < 0; i++) {
+        node = fdt_node_offset_by_compatible(fdt, -1, uarts[i]);
+        while (node >= 0 && !fdt_read_enabled(fdt, node)) {
+            node = fdt_node_offset_by_compatible(fdt, node, uarts[i]);
+        }
+    }
+    return node;
 }
 
 // ---- CPUs and PSCI ----------------------------------------

@@ -221,6 +221,39 @@ static void cpus_and_psci_are_found(void **state)
     assert_int_equal(spin->start.release_addr, 0x18000fff8);
 }
 
+static void the_first_uart_is_the_console_without_stdout_path(void **state)
+{
+    struct boot_info bi = {.fdt = {0x48000000}};
+    unsigned from = hw_count();
+
+    (void)state;
+    begin_tree(1, 1, 0);
+    node("memory@40000000");
+    text("device_type", "memory");
+    CELLS("reg", 0x40000000, 0x10000000);
+    end();
+    node("uart@1000");
+    text("compatible", "arm,pl011");
+    text("status", "disabled");
+    CELLS("reg", 0x1000, 0x1000);
+    end();
+    node("uart@2000");
+    text("compatible", "arm,pl011");
+    CELLS("reg", 0x2000, 0x1000);
+    end();
+    node("uart@3000");
+    text("compatible", "arm,pl011");
+    CELLS("reg", 0x3000, 0x1000);
+    end();
+    end_tree();
+    assert_int_equal(fdt_boot_parse(&bi, blob, BLOB_SIZE), OK);
+    assert_int_equal(fdt_enum_scan(&bi), OK);
+    assert_null(fdt_psci_method());
+    assert_null(find(from, "uart@1000"));
+    assert_true(find(from, "uart@2000")->is_console);
+    assert_false(find(from, "uart@3000")->is_console);
+}
+
 // Structure-preserving damage: every byte of every property value, in a heap copy of the exact size.
 static void damaged_values_do_no_harm(void **state)
 {
@@ -252,6 +285,7 @@ int main(void)
         cmocka_unit_test(disabled_subtrees_and_folders_are_left_out),
         cmocka_unit_test(properties_can_be_asked_for),
         cmocka_unit_test(cpus_and_psci_are_found),
+        cmocka_unit_test(the_first_uart_is_the_console_without_stdout_path),
         cmocka_unit_test(damaged_values_do_no_harm),
     };
 
