@@ -467,6 +467,7 @@ static void aligned_words_are_never_torn(void **state)
         struct tearing t = {.gm = &f->gm, .at = 0x2000 - size, .size = size};
         pthread_t thread;
 
+        assert_int_equal(gmem_zero(&f->gm, gpa(0x1ff8), 8), OK); // what the smaller word left
         assert_int_equal(pthread_create(&thread, NULL, flipper, &t), 0);
         for (unsigned i = 0; i < 200000; i++) {
             uint8_t v[8];
