@@ -80,7 +80,8 @@ static struct host_fiber *fiber_get(void *key)
         f = calloc(1, sizeof(*f));
         f->key = key;
         f->size = HOST_STACK;
-        f->stack = mmap(NULL, f->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        f->stack =
+            mmap(NULL, f->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         f->next = fibers;
         fibers = f;
     }
@@ -287,8 +288,8 @@ void arch_context_switch(struct arch_context *from, struct arch_context *to)
     fiber_switch(from->fiber, to->fiber);
 }
 
-void arch_backtrace(const void *frame, uintptr_t stack_lo, uintptr_t stack_hi, void (*emit)(uintptr_t pc, void *ctx),
-                    void *ctx)
+void arch_backtrace(const void *frame, uintptr_t stack_lo, uintptr_t stack_hi,
+                    void (*emit)(uintptr_t pc, void *ctx), void *ctx)
 {
     const uintptr_t *f = frame != NULL ? frame : __builtin_frame_address(0);
 

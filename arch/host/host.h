@@ -63,13 +63,12 @@ bool host_was_reset(void);
 
 // ---- memory maintenance counters ----------------------------------------------------------------------------------
 struct host_mmu_counts {
-    uint64_t tlb_host, tlb_guest, publish, clean, clean_invalidate, icache;
+    uint64_t tlb_host, tlb_guest, tlb_guest_local, publish, clean, clean_invalidate, icache;
     unsigned last_vmid;
     uint64_t last_base, last_size;
 };
 extern struct host_mmu_counts host_mmu_counts;
-// Physical memory that the machine has besides RAM, for driver tests: `size` bytes of the process appear at `pa`.
-// (Any address outside RAM otherwise stands for itself, as a pointer of the process.)
+// A physical address outside RAM stands for itself: it is a pointer of the process.
 
 // ---- scripted guests ----------------------------------------------------------------------------------------------
 enum host_step_kind {

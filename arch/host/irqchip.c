@@ -16,6 +16,11 @@ struct shared_irq {
 
 static struct shared_irq shared[HOST_IRQS];
 
+static bool is_percpu(unsigned irq)
+{
+    return irq < HOST_PERCPU_IRQS;
+}
+
 void host_irq_reset(void)
 {
     memset(shared, 0, sizeof(shared));
@@ -72,7 +77,7 @@ static void deliver_if_open(void)
 
 void host_irq_raise(unsigned irq)
 {
-    if (irq < HOST_PERCPU_IRQS) {
+    if (is_percpu(irq)) {
         host_this()->pending |= 1u << irq;
     } else {
         shared[irq].pending = true;
@@ -88,7 +93,7 @@ void host_irq_level(unsigned irq, bool level)
 
 bool host_irq_active(unsigned irq)
 {
-    return irq < HOST_PERCPU_IRQS ? (host_this()->active & (1u << irq)) != 0 : shared[irq].active;
+    return is_percpu(irq) ? (host_this()->active & (1u << irq)) != 0 : shared[irq].active;
 }
 
 uint64_t host_irq_ipis_sent(void)
@@ -110,7 +115,7 @@ static unsigned chip_ack(void)
     if (irq == IRQ_NONE) {
         return irq;
     }
-    if (irq < HOST_PERCPU_IRQS) {
+    if (is_percpu(irq)) {
         host_this()->pending &= ~(1u << irq);
         host_this()->active |= 1u << irq;
     } else {
@@ -127,7 +132,7 @@ static void chip_eoi(unsigned irq)
 
 static void chip_set_active(unsigned irq, bool active)
 {
-    if (irq >= HOST_PERCPU_IRQS) {
+    if (!is_percpu(irq)) {
         shared[irq].active = active;
     } else if (active) {
         host_this()->active |= 1u << irq;
@@ -143,7 +148,7 @@ static void chip_deactivate(unsigned irq)
 
 static void chip_enable(unsigned irq)
 {
-    if (irq < HOST_PERCPU_IRQS) {
+    if (is_percpu(irq)) {
         host_this()->enabled |= 1u << irq;
     } else {
         shared[irq].enabled = true;
@@ -152,7 +157,7 @@ static void chip_enable(unsigned irq)
 
 static void chip_disable(unsigned irq)
 {
-    if (irq < HOST_PERCPU_IRQS) {
+    if (is_percpu(irq)) {
         host_this()->enabled &= ~(1u << irq);
     } else {
         shared[irq].enabled = false;
@@ -171,7 +176,7 @@ static enum status chip_configure(unsigned irq, enum irq_trigger trigger, unsign
 
 static bool chip_is_pending(unsigned irq)
 {
-    if (irq >= HOST_PERCPU_IRQS) {
+    if (!is_percpu(irq)) {
         return shared[irq].pending || shared[irq].level;
     }
     return (host_this()->pending & (1u << irq)) != 0 ||

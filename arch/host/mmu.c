@@ -130,17 +130,21 @@ void host_mmu_reset(uint64_t ram)
 {
     if (mmu.fd < 0) {
         mmu.fd = memfd_create("lodge-ram", MFD_CLOEXEC);
-        mmu.ram = mmap(NULL, HOST_RAM_MAX + GIB(1), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        mmu.ram =
+            mmap(NULL, HOST_RAM_MAX + GIB(1), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         // The direct map keeps 1 GiB alignment, as a real one would.
         mmu.ram += align_up((uintptr_t)mmu.ram, GIB(1)) - (uintptr_t)mmu.ram;
         mmu.window = mmap(NULL, WINDOW_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     }
     handler_install();
-    (void)mmap(mmu.ram, HOST_RAM_MAX, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-    (void)mmap(mmu.window, WINDOW_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    (void)mmap(mmu.ram, HOST_RAM_MAX, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+               0);
+    (void)mmap(mmu.window, WINDOW_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
+               -1, 0);
     // Truncating to nothing first gives fresh zeros.
     if (ram > HOST_RAM_MAX || ftruncate(mmu.fd, 0) != 0 || ftruncate(mmu.fd, (off_t)ram) != 0 ||
-        mmap(mmu.ram, ram, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, mmu.fd, 0) != mmu.ram) {
+        mmap(mmu.ram, ram, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, mmu.fd, 0) !=
+            mmu.ram) {
         abort();
     }
     mmu.ram_size = ram;
@@ -246,6 +250,11 @@ void arch_tlb_flush_guest(unsigned vmid, gpa_t base, uint64_t size)
     host_mmu_counts.last_vmid = vmid;
     host_mmu_counts.last_base = base.v;
     host_mmu_counts.last_size = size;
+}
+
+void arch_tlb_flush_guest_local(void)
+{
+    host_mmu_counts.tlb_guest_local++;
 }
 
 void arch_pt_publish(void)

@@ -47,7 +47,8 @@ void arch_vm_destroy(struct arch_vm *vm)
     vm->created = false;
 }
 
-enum status arch_vcpu_create(struct arch_vcpu *av, struct arch_vm *vm, unsigned index, const struct vcpu_upcalls *up)
+enum status arch_vcpu_create(struct arch_vcpu *av, struct arch_vm *vm, unsigned index,
+                             const struct vcpu_upcalls *up)
 {
     if (index >= ARRAY_SIZE(scripts)) {
         return E_RANGE;
@@ -85,6 +86,20 @@ void arch_vcpu_load(struct arch_vcpu *av)
 void arch_vcpu_put(struct arch_vcpu *av)
 {
     av->loaded = false;
+}
+
+uint64_t arch_vcpu_hw_id(const struct arch_vcpu *av)
+{
+    return av->index;
+}
+
+unsigned arch_vcpu_timer_irqs(const struct vcpu_timer_irq **out)
+{
+    // The numbers of the Arm generic timers: virtual, physical.
+    static const struct vcpu_timer_irq irqs[] = {{27, 27}, {30, 30}};
+
+    *out = irqs;
+    return ARRAY_SIZE(irqs);
 }
 
 uint64_t arch_vcpu_timer_deadline(const struct arch_vcpu *av)

@@ -109,7 +109,8 @@ static void cpu_start_one(unsigned index)
     }
     if (s != OK) {
         // Its stack stays: the CPU may still be on its way.
-        log_warn("cpu %u (id %#llx) does not start: %s", index, (unsigned long long)start.hw_id, status_name(s));
+        log_warn("cpu %u (id %#llx) does not start: %s", index, (unsigned long long)start.hw_id,
+                 status_name(s));
     }
 }
 

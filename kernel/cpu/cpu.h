@@ -18,16 +18,16 @@ struct timer_queue;
 
 struct cpu {
     struct lock_tracker locks; // first: kernel/sync sees only this
-    unsigned index; // dense, 0 is the boot CPU
-    uint64_t hw_id; // MPIDR affinity, hart id, APIC id
-    _Atomic bool online; // set by itself when it is about to idle
+    unsigned index;            // dense, 0 is the boot CPU
+    uint64_t hw_id;            // MPIDR affinity, hart id, APIC id
+    _Atomic bool online;       // set by itself when it is about to idle
     struct thread *current;
     struct thread *idle;
     struct run_queue *rq;
     struct timer_queue *timers;
-    void *loaded_vcpu;          // the vCPU whose state the registers hold (vmm/core), NULL when none
+    void *loaded_vcpu;            // the vCPU whose state the registers hold (vmm/core), NULL when none
     _Atomic uint32_t ipi_pending; // bits by enum ipi
-    uint32_t irq_depth;         // > 0 while in a host interrupt handler
+    uint32_t irq_depth;           // > 0 while in a host interrupt handler
     bool need_resched;
     bool in_panic;
     struct cpu_start_desc {
@@ -48,7 +48,7 @@ static inline struct cpu *this_cpu(void)
 
 // CPU by index; NULL when there is none.
 struct cpu *cpu_get(unsigned index);
-unsigned cpu_count(void);  // discovered
+unsigned cpu_count(void); // discovered
 unsigned cpu_online_count(void);
 
 // The enumerator announces a CPU (the boot CPU is known already). E_RANGE beyond CPU_MAX, E_EXISTS.

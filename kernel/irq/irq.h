@@ -10,7 +10,10 @@
 #define IRQ_MAX 1024
 #define IRQ_NONE UINT32_MAX
 
-enum irq_trigger { IRQ_LEVEL, IRQ_EDGE };
+enum irq_trigger {
+    IRQ_LEVEL,
+    IRQ_EDGE
+};
 
 enum irq_result {
     IRQ_HANDLED,   // deactivate it now
@@ -23,8 +26,8 @@ typedef enum irq_result (*irq_handler)(unsigned irq, void *ctx);
 struct irqchip_ops {
     const char *name;
     enum status (*init_cpu)(void);
-    unsigned (*ack)(void); // the highest pending interrupt, IRQ_NONE when spurious; priority raised
-    void (*eoi)(unsigned irq);        // priority drop
+    unsigned (*ack)(void);     // the highest pending interrupt, IRQ_NONE when spurious; priority raised
+    void (*eoi)(unsigned irq); // priority drop
     void (*deactivate)(unsigned irq);
     void (*enable)(unsigned irq);
     void (*disable)(unsigned irq);
@@ -32,7 +35,7 @@ struct irqchip_ops {
     void (*set_active)(unsigned irq, bool active); // of a per-CPU interrupt, on this CPU
     bool (*is_pending)(unsigned irq);
     void (*send_ipi)(unsigned cpu, unsigned ipi);
-    unsigned ipi_base; // ack() returns ipi_base + ipi for these
+    unsigned ipi_base;     // ack() returns ipi_base + ipi for these
     unsigned percpu_limit; // interrupts below are per CPU
 };
 
@@ -51,7 +54,12 @@ void irq_enable_percpu(unsigned irq);
 // Takes all pending interrupts, then calls sched_preempt(). The architecture's interrupt entry; interrupts masked.
 void irq_dispatch(void);
 
-enum ipi { IPI_RESCHED, IPI_CALL, IPI_STOP, IPI_COUNT };
+enum ipi {
+    IPI_RESCHED,
+    IPI_CALL,
+    IPI_STOP,
+    IPI_COUNT
+};
 void ipi_send(unsigned cpu, enum ipi ipi);
 void ipi_send_all_but_self(enum ipi ipi);
 // Runs fn(ctx) on `cpu` in interrupt context and waits for it. Interrupts on, or the CPU itself.

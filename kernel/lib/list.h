@@ -63,5 +63,5 @@ static inline struct list_node *list_pop_front(struct list_node *head)
 
 // Iterates over elements; the body must not remove `it` (use list_for_each_safe).
 #define list_for_each(it, head) for (struct list_node *it = (head)->next; it != (head); it = it->next)
-#define list_for_each_safe(it, tmp, head)                                                                     \
+#define list_for_each_safe(it, tmp, head) \
     for (struct list_node *it = (head)->next, *tmp = it->next; it != (head); it = tmp, tmp = it->next)

@@ -7,11 +7,11 @@
 // a configuration or a medium did.
 [[gnu::noreturn]] __attribute__((format(printf, 1, 2))) void panic(const char *fmt, ...);
 
-#define BUG_ON(cond)                                                                                          \
-    do {                                                                                                      \
-        if (cond) {                                                                                           \
-            panic("%s:%d: %s", __FILE__, __LINE__, #cond);                                                    \
-        }                                                                                                     \
+#define BUG_ON(cond)                                       \
+    do {                                                   \
+        if (cond) {                                        \
+            panic("%s:%d: %s", __FILE__, __LINE__, #cond); \
+        }                                                  \
     } while (0)
 
 // A symbolised backtrace from `frame` (NULL: from the caller) on the raw console; for exception handlers before panic().

@@ -10,9 +10,9 @@
 
 struct ring {
     uint8_t *data;
-    uint32_t mask;          // size - 1
-    _Atomic uint32_t head;  // written: producer's
-    _Atomic uint32_t tail;  // read: consumer's
+    uint32_t mask;         // size - 1
+    _Atomic uint32_t head; // written: producer's
+    _Atomic uint32_t tail; // read: consumer's
 };
 
 // `size` is a power of two, at most 2^31.
@@ -27,7 +27,8 @@ static inline void ring_init(struct ring *r, uint8_t *data, uint32_t size)
 // Bytes to read. Either side.
 static inline uint32_t ring_used(const struct ring *r)
 {
-    return atomic_load_explicit(&r->head, memory_order_acquire) - atomic_load_explicit(&r->tail, memory_order_acquire);
+    return atomic_load_explicit(&r->head, memory_order_acquire) -
+           atomic_load_explicit(&r->tail, memory_order_acquire);
 }
 
 static inline uint32_t ring_room(const struct ring *r)
@@ -70,7 +71,8 @@ static inline uint32_t ring_skip(struct ring *r, uint32_t len)
     uint32_t n = len < used ? len : used;
 
     // Pairs with the acquire load of tail in ring_used(): the bytes were read before their room is given back.
-    atomic_store_explicit(&r->tail, atomic_load_explicit(&r->tail, memory_order_relaxed) + n, memory_order_release);
+    atomic_store_explicit(&r->tail, atomic_load_explicit(&r->tail, memory_order_relaxed) + n,
+                          memory_order_release);
     return n;
 }
 

@@ -3,6 +3,8 @@
 // The one error type. OK is zero; every function that can fail returns it and the compiler refuses to drop it.
 #pragma once
 
+// clang-format 14 does not know an attribute here.
+// clang-format off
 enum [[nodiscard]] status {
     OK = 0,
     E_INVAL,       // an argument makes no sense
@@ -22,6 +24,7 @@ enum [[nodiscard]] status {
     E_CORRUPT,     // the data contradict their own format
     STATUS_COUNT
 };
+// clang-format on
 
 // A short lower-case English name, such as "out of memory"; never NULL.
 const char *status_name(enum status s);

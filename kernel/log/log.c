@@ -21,8 +21,8 @@ static struct {
     const struct log_sink *sink;
 } lg = {.lock = SPINLOCK_INIT(LOCK_LOG), .level = LOG_INFO};
 
-static const char *const level_names[LOG_LEVEL_COUNT] = {
-    [LOG_ERR] = "err", [LOG_WARN] = "warn", [LOG_INFO] = "info", [LOG_DEBUG] = "debug"};
+static const char *const level_names[LOG_LEVEL_COUNT] =
+    {[LOG_ERR] = "err", [LOG_WARN] = "warn", [LOG_INFO] = "info", [LOG_DEBUG] = "debug"};
 
 void log_set_level(enum log_level level)
 {

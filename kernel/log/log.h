@@ -14,7 +14,13 @@
 #include "kernel/lib/panic.h"
 #include "kernel/lib/types.h"
 
-enum log_level { LOG_ERR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_LEVEL_COUNT };
+enum log_level {
+    LOG_ERR,
+    LOG_WARN,
+    LOG_INFO,
+    LOG_DEBUG,
+    LOG_LEVEL_COUNT
+};
 
 // At most LOG_LINE_MAX bytes of a line are kept.
 #define LOG_LINE_MAX 256

@@ -25,9 +25,10 @@ struct pt_op {
     uint64_t base, size; // the whole request, for break-before-make flushes of its entries
     uint64_t delta;      // map: pa = va + delta
     struct mem_attr attr;
-    uint64_t need;   // table pages, from the check pass
-    void *reserve;   // pages allocated for the commit pass, linked by their first word
-    void *garbage;   // tables that left the tree, linked likewise: page-aligned links are invalid entries everywhere
+    uint64_t need; // table pages, from the check pass
+    void *reserve; // pages allocated for the commit pass, linked by their first word
+    void *
+        garbage; // tables that left the tree, linked likewise: page-aligned links are invalid entries everywhere
     enum status bad; // the check pass's verdict
 };
 

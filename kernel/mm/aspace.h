@@ -13,7 +13,11 @@
 
 struct pt_format;
 
-enum mem_type { MEM_NORMAL, MEM_NORMAL_NC, MEM_DEVICE };
+enum mem_type {
+    MEM_NORMAL,
+    MEM_NORMAL_NC,
+    MEM_DEVICE
+};
 
 #define PERM_R 1u
 #define PERM_W 2u

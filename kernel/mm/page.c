@@ -43,8 +43,8 @@ struct page_map {
 };
 
 struct zone {
-    uint64_t base, end;  // 2 MiB-aligned outwards
-    uint32_t first;      // descriptor of `base`
+    uint64_t base, end; // 2 MiB-aligned outwards
+    uint32_t first;     // descriptor of `base`
 };
 
 static struct {
@@ -173,7 +173,7 @@ static bool map_mark(struct page_map *m, unsigned page, unsigned count, bool fre
     while (count > 0) {
         unsigned bit = page % 64;
         unsigned n = count < 64 - bit ? count : 64 - bit;
-        uint64_t mask = MASK64(bit, n);
+        uint64_t mask = (n == 64 ? UINT64_MAX : BIT64(n) - 1) << bit;
 
         if ((m->free[page / 64] & mask) != (free ? 0 : mask)) {
             return false;
@@ -282,7 +282,8 @@ static void free_range_locked(uint64_t pa, uint64_t size)
 {
     const struct zone *z = zone_of(pa);
 
-    if (z == NULL || !is_aligned(pa | size, PAGE_SIZE) || !range_contains(z->base, z->end - z->base, pa, size)) {
+    if (z == NULL || !is_aligned(pa | size, PAGE_SIZE) ||
+        !range_contains(z->base, z->end - z->base, pa, size)) {
         panic("page: %#llx + %#llx is not ours", (unsigned long long)pa, (unsigned long long)size);
     }
     pg.stats.free += size;

@@ -141,12 +141,12 @@ const struct pt_format pt_arm64_stage1 = {
     .attr = s1_attr,
 };
 
-#define STAGE2(label, bits, depth, roots)                                                                     \
-    {                                                                                                         \
-        .name = label, .levels = depth, .va_bits = bits, .pa_bits = 48, .root_pages = roots,                  \
-        .leaf_levels = (depth) == 4 ? 0xE : 0x7, .break_before_make = true,                                   \
-        .leaf = (depth) == 4 ? s2_leaf4 : s2_leaf3, .table = arm64_table, .is_valid = arm64_valid,            \
-        .is_leaf = (depth) == 4 ? leaf4 : leaf3, .pa = arm64_pa, .attr = s2_attr,                             \
+#define STAGE2(label, bits, depth, roots)                                                          \
+    {                                                                                              \
+        .name = label, .levels = depth, .va_bits = bits, .pa_bits = 48, .root_pages = roots,       \
+        .leaf_levels = (depth) == 4 ? 0xE : 0x7, .break_before_make = true,                        \
+        .leaf = (depth) == 4 ? s2_leaf4 : s2_leaf3, .table = arm64_table, .is_valid = arm64_valid, \
+        .is_leaf = (depth) == 4 ? leaf4 : leaf3, .pa = arm64_pa, .attr = s2_attr,                  \
     }
 
 const struct pt_format pt_arm64_stage2_48 = STAGE2("arm64-stage2-48", 48, 4, 1);

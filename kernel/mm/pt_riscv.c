@@ -69,17 +69,18 @@ static struct mem_attr riscv_attr(uint64_t e)
 {
     struct mem_attr attr = {.type = MEM_NORMAL};
 
-    attr.perm = (uint8_t)(((e & PTE_R) ? PERM_R : 0) | ((e & PTE_W) ? PERM_W : 0) | ((e & PTE_X) ? PERM_X : 0));
+    attr.perm =
+        (uint8_t)(((e & PTE_R) ? PERM_R : 0) | ((e & PTE_W) ? PERM_W : 0) | ((e & PTE_X) ? PERM_X : 0));
     return attr;
 }
 
 // x4: the root is four pages, the input two bits wider. Leaves exist at every level.
-#define RISCV(label, depth, bits, roots, leaf_fn)                                                             \
-    {                                                                                                         \
-        .name = label, .levels = depth, .va_bits = bits, .pa_bits = 56, .root_pages = roots,                  \
-        .leaf_levels = (1u << (depth)) - 1, .break_before_make = false, .leaf = leaf_fn,                      \
-        .table = riscv_table, .is_valid = riscv_valid, .is_leaf = riscv_is_leaf, .pa = riscv_pa,              \
-        .attr = riscv_attr,                                                                                   \
+#define RISCV(label, depth, bits, roots, leaf_fn)                                                \
+    {                                                                                            \
+        .name = label, .levels = depth, .va_bits = bits, .pa_bits = 56, .root_pages = roots,     \
+        .leaf_levels = (1u << (depth)) - 1, .break_before_make = false, .leaf = leaf_fn,         \
+        .table = riscv_table, .is_valid = riscv_valid, .is_leaf = riscv_is_leaf, .pa = riscv_pa, \
+        .attr = riscv_attr,                                                                      \
     }
 
 const struct pt_format pt_riscv_sv39 = RISCV("sv39", 3, 39, 1, host_leaf);

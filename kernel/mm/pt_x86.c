@@ -110,16 +110,17 @@ static struct mem_attr ept_attr(uint64_t e)
     unsigned type = (unsigned)((e & EPT_TYPE) >> EPT_TYPE_SHIFT);
     struct mem_attr attr = {.type = type == 6 ? MEM_NORMAL : type == 1 ? MEM_NORMAL_NC : MEM_DEVICE};
 
-    attr.perm = (uint8_t)(((e & EPT_R) ? PERM_R : 0) | ((e & EPT_W) ? PERM_W : 0) | ((e & EPT_X) ? PERM_X : 0));
+    attr.perm =
+        (uint8_t)(((e & EPT_R) ? PERM_R : 0) | ((e & EPT_W) ? PERM_W : 0) | ((e & EPT_X) ? PERM_X : 0));
     return attr;
 }
 
 // Leaves of 1 GiB, 2 MiB and 4 KiB.
-#define X86(label, leaf_fn, table_fn, valid_fn, attr_fn)                                                      \
-    {                                                                                                         \
-        .name = label, .levels = 4, .va_bits = 48, .pa_bits = 52, .root_pages = 1, .leaf_levels = 0xE,        \
-        .break_before_make = false, .leaf = leaf_fn, .table = table_fn, .is_valid = valid_fn,                 \
-        .is_leaf = x86_is_leaf, .pa = x86_pa, .attr = attr_fn,                                                \
+#define X86(label, leaf_fn, table_fn, valid_fn, attr_fn)                                               \
+    {                                                                                                  \
+        .name = label, .levels = 4, .va_bits = 48, .pa_bits = 52, .root_pages = 1, .leaf_levels = 0xE, \
+        .break_before_make = false, .leaf = leaf_fn, .table = table_fn, .is_valid = valid_fn,          \
+        .is_leaf = x86_is_leaf, .pa = x86_pa, .attr = attr_fn,                                         \
     }
 
 const struct pt_format pt_x86_host = X86("x86-host", host_leaf, x86_table, x86_valid, x86_attr);

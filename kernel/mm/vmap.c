@@ -20,7 +20,7 @@ _Static_assert(STACK_SIZE == PAGE_SIZE << STACK_ORDER);
 static struct {
     struct aspace as;
     struct tlb_sink sink;
-    struct spinlock lock; // protects the window's book-keeping below
+    struct spinlock lock;             // protects the window's book-keeping below
     uint64_t slots[STACK_SLOTS / 64]; // one: taken
     uintptr_t stacks, next, end;
 } vm;
@@ -141,7 +141,8 @@ void stack_free(void *top)
     uint64_t size;
     hpa_t pa;
 
-    BUG_ON(bottom < vm.stacks || slot >= STACK_SLOTS || aspace_lookup(&vm.as, bottom, &pa, &attr, &size) != OK);
+    BUG_ON(bottom < vm.stacks || slot >= STACK_SLOTS ||
+           aspace_lookup(&vm.as, bottom, &pa, &attr, &size) != OK);
     BUG_ON(aspace_unmap(&vm.as, bottom, STACK_SIZE) != OK);
     page_free(arch_phys_to_virt(pa), STACK_ORDER);
     slot_give(slot);

@@ -27,7 +27,7 @@ struct run_queue {
     unsigned guest_count;
     struct timer slice;
     bool slice_armed;
-    bool booting; // the idle thread is still bringing the machine up: nothing preempts it
+    bool booting;         // the idle thread is still bringing the machine up: nothing preempts it
     uint64_t switched_at; // ticks: when the running thread was switched in
     struct thread idle;
 };
@@ -179,7 +179,8 @@ static bool make_ready(struct run_queue *rq, struct thread *t)
     struct cpu *cpu = cpu_get(t->cpu);
     const struct thread *running = cpu->current;
     // A better one preempts; an equal one needs the slice timer, which only that CPU can arm.
-    bool tell = t->prio > running->prio || (t->prio == running->prio && !rq->slice_armed) || running == &rq->idle;
+    bool tell =
+        t->prio > running->prio || (t->prio == running->prio && !rq->slice_armed) || running == &rq->idle;
 
     t->state = THREAD_READY;
     t->slice_left = slice_ticks();

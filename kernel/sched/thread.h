@@ -15,7 +15,13 @@
 #include "kernel/sync/spinlock.h"
 #include "kernel/time/timer.h"
 
-enum thread_state { THREAD_NEW, THREAD_READY, THREAD_RUNNING, THREAD_BLOCKED, THREAD_DEAD };
+enum thread_state {
+    THREAD_NEW,
+    THREAD_READY,
+    THREAD_RUNNING,
+    THREAD_BLOCKED,
+    THREAD_DEAD
+};
 
 #define PRIO_COUNT 32
 #define PRIO_IDLE 0
@@ -52,7 +58,7 @@ struct thread {
     const struct thread_ops *ops;
     uint64_t slice_end;  // ticks, while running
     uint64_t slice_left; // ticks, while it waits for the CPU
-    uint64_t run_ticks; // total time on a CPU
+    uint64_t run_ticks;  // total time on a CPU
     char name[24];
 };
 

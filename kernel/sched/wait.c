@@ -75,7 +75,8 @@ static bool wake_listed(struct wait_queue *wq)
 {
     bool local = false;
 
-    list_for_each(it, &wq->waiters) {
+    list_for_each(it, &wq->waiters)
+    {
         local |= sched_wake_deferred(list_entry(it, struct waiter, node)->thread);
     }
     return local;

@@ -11,21 +11,21 @@ enum lock_rank {
     LOCK_FS,       // file system volume
     LOCK_VDEV,     // one virtual device's registers
     LOCK_VIRTQUEUE,
-    LOCK_BACKEND,  // a back end's request queue
+    LOCK_BACKEND,   // a back end's request queue
     LOCK_VGIC_DIST, // a virtual distributor
     LOCK_VGIC_CPU,  // one vCPU's pending list
     LOCK_GMEM,
-    LOCK_VMAP,     // the hypervisor's window of virtual addresses
-    LOCK_ASPACE,   // one page table
-    LOCK_BLOCK,    // a real block device
+    LOCK_VMAP,   // the hypervisor's window of virtual addresses
+    LOCK_ASPACE, // one page table
+    LOCK_BLOCK,  // a real block device
     LOCK_POOL,
-    LOCK_PAGE,     // page allocator
-    LOCK_IRQ,      // interrupt descriptors
-    LOCK_WAIT,     // wait queues and completions
-    LOCK_SCHED,    // one CPU's run queue
-    LOCK_TIMER,    // one CPU's timer queue
-    LOCK_CONSOLE,  // console output
-    LOCK_LOG,      // log ring
+    LOCK_PAGE,    // page allocator
+    LOCK_IRQ,     // interrupt descriptors
+    LOCK_WAIT,    // wait queues and completions
+    LOCK_SCHED,   // one CPU's run queue
+    LOCK_TIMER,   // one CPU's timer queue
+    LOCK_CONSOLE, // console output
+    LOCK_LOG,     // log ring
     LOCK_RANK_COUNT
 };
 

@@ -23,7 +23,10 @@ struct spinlock {
     irq_state_t saved; // of the holder, by the plain forms
 };
 
-#define SPINLOCK_INIT(r) {.rank = (r)}
+#define SPINLOCK_INIT(r) \
+    {                    \
+        .rank = (r)      \
+    }
 
 // What one CPU holds. First member of struct cpu.
 struct lock_tracker {

@@ -123,8 +123,8 @@ static void test_status_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_list),       cmocka_unit_test(test_bitmap),       cmocka_unit_test(test_ring_random),
-        cmocka_unit_test(test_range),      cmocka_unit_test(test_status_names),
+        cmocka_unit_test(test_list),  cmocka_unit_test(test_bitmap),       cmocka_unit_test(test_ring_random),
+        cmocka_unit_test(test_range), cmocka_unit_test(test_status_names),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

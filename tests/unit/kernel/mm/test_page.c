@@ -128,7 +128,8 @@ static void test_range_gives_the_tail_back(void **state)
     assert_int_equal(page_alloc_range(UINT64_MAX - 4095, KIB(4), &a), E_NOMEM);
 }
 
-static void init_with(const struct boot_range *reserved, unsigned count, const struct boot_range *ram, unsigned ram_count)
+static void init_with(const struct boot_range *reserved, unsigned count, const struct boot_range *ram,
+                      unsigned ram_count)
 {
     static struct boot_info bi;
 
@@ -144,9 +145,11 @@ static void init_with(const struct boot_range *reserved, unsigned count, const s
 static void test_reserved_is_never_given(void **state)
 {
     const uint64_t b = HOST_RAM_BASE;
-    const struct boot_range ram[] = {{hpa(b + KIB(8)), MIB(20) - KIB(8)}, {hpa(b + MIB(21)), MIB(7) + KIB(4)}};
+    const struct boot_range ram[] = {{hpa(b + KIB(8)), MIB(20) - KIB(8)},
+                                     {hpa(b + MIB(21)), MIB(7) + KIB(4)}};
     const struct boot_range reserved[] = {
-        {hpa(b + MIB(10)), 1}, {hpa(b), KIB(64)}, {hpa(b + MIB(9)), MIB(1)}, {hpa(b + MIB(9)), KIB(4)},
+        {hpa(b + MIB(10)), 1},          {hpa(b), KIB(64)},
+        {hpa(b + MIB(9)), MIB(1)},      {hpa(b + MIB(9)), KIB(4)},
         {hpa(b + MIB(19) + 5), GIB(1)},
     };
     uint64_t got = 0;

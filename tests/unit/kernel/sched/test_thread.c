@@ -81,8 +81,7 @@ static void test_interrupt_state_of_new_threads(void **state)
 {
     bool worker = false;
     bool guest = true;
-    struct thread_attr attr = {
-        .name = "g", .entry = wait_irq_state, .arg = &guest, .prio = 8, .guest = true};
+    struct thread_attr attr = {.name = "g", .entry = wait_irq_state, .arg = &guest, .prio = 8, .guest = true};
 
     (void)state;
     spawn("w", wait_irq_state, &worker, 8, 0);
