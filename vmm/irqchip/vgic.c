@@ -3,6 +3,8 @@
 // The virtual GICv3 as an object: creation, reset, wired inputs, the operations table.
 #include "vmm/irqchip/vgic.h"
 
+#include <string.h>
+
 #include "kernel/mm/pool.h"
 #include "vmm/core/io_bus.h"
 #include "vmm/core/vm.h"
@@ -10,11 +12,15 @@
 
 static void cpu_reset(struct vgic_cpu *cpu)
 {
-    struct vgic_frame frame = cpu->frame;
-    unsigned index = cpu->index;
+    struct vgic_cpu fresh = {.frame = cpu->frame,
+                             .index = cpu->index,
+                             .stale = cpu->stale || cpu->loaded,
+                             .stale_linked = cpu->stale_linked | (cpu->loaded ? cpu->priv.linked : 0),
+                             .waker = GICR_WAKER_SLEEP | GICR_WAKER_ASLEEP};
 
-    *cpu = (struct vgic_cpu){.frame = frame, .index = index, .waker = GICR_WAKER_SLEEP | GICR_WAKER_ASLEEP};
-    vgic_block_reset(&cpu->priv, true);
+    vgic_block_reset(&fresh.priv, true);
+    memcpy(fresh.priv.host_irq, cpu->priv.host_irq, sizeof(fresh.priv.host_irq));
+    *cpu = fresh;
     cpu->hw.hcr = HCR_EN;
 }
 

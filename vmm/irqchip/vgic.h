@@ -29,10 +29,11 @@ static inline uint32_t vgic_affinity(unsigned index)
 // E_INVAL: no vCPU, more than 256, or frames of the wrong size. E_NOMEM, E_EXISTS (regions overlap).
 //
 // Contract notes beyond vmm/core/irq_line.h:
-//  - reset, restore, save and destroy: no vCPU of this VM is loaded.
+//  - restore, save, destroy: no vCPU of this VM is loaded. reset: none runs; one that is still loaded must be
+//    put or loaded again on that CPU before anything else comes there.
 //  - load and put bracket the time in which a CPU's interface belongs to a vCPU; put also clears the physical
-//    active state of hardware-linked per-CPU interrupts, load sets it again (restore the guest's timers in the
-//    same interrupts-masked section).
+//    active state of hardware-linked per-CPU interrupts, load sets it again (restore the guest's timers in
+//    the same interrupts-masked section).
 //  - maintenance may run in interrupt context on the vCPU's CPU; it leaves the condition cleared.
 //  - pending: on the vCPU's own CPU while it is loaded, any thread while it is not. True may be a false alarm
 //    until the next flush.

@@ -214,7 +214,7 @@ enum status vgic_restore(struct virqchip *chip, const void *buf, uint32_t size)
         return E_INVAL;
     }
     for (unsigned i = 0; i < chip->vcpu_count; i++) {
-        if (g->cpus[i].loaded) {
+        if (g->cpus[i].loaded || g->cpus[i].stale) {
             return E_STATE;
         }
     }

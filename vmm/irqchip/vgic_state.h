@@ -103,12 +103,14 @@ struct vgic_cpu {
     struct vgic_frame frame; // its redistributor; first
     unsigned index;
     bool loaded;
-    uint32_t used;      // list registers that may hold something
-    uint32_t soft;      // ... whose pending bit came from `latched`, not from a line alone
-    uint32_t spi_lrs;   // ... that hold an SPI
-    uint32_t backlog;   // blocks with interrupts that did not fit
-    uint32_t fast;      // private interrupts whose list register was filled in passing, see vgic_fast.c
-    uint32_t eoi_count; // deactivations of interrupts not in list registers, not yet applied
+    bool stale;            // reset while it was loaded: the hardware still holds what was before
+    uint32_t stale_linked; // ... and these physical interrupts are active
+    uint32_t used;         // list registers that may hold something
+    uint32_t soft;         // ... whose pending bit came from `latched`, not from a line alone
+    uint32_t spi_lrs;      // ... that hold an SPI
+    uint32_t backlog;      // blocks with interrupts that did not fit
+    uint32_t fast;         // private interrupts whose list register was filled in passing, see vgic_fast.c
+    uint32_t eoi_count;    // deactivations of interrupts not in list registers, not yet applied
     uint32_t waker;
     uint8_t slot[VGIC_PRIVATE]; // private interrupt's list register while in_lr
     struct vgic_block priv;
@@ -242,8 +244,8 @@ void vgic_sync(struct vgic_cpu *cpu);
 // The physical interrupt behind a linked one is deactivated on the guest's behalf. Own CPU for private ones.
 void vgic_unlink(struct vgic_block *b, unsigned irq);
 
-// Puts `irq`, which is not in a list register, into the free list register n, if it is deliverable or active. Own
-// CPU.
+// Puts `irq`, which is not in a list register, into the free list register n, if it is deliverable or active.
+// Own CPU.
 void vgic_lr_insert(struct vgic_cpu *cpu, unsigned n, unsigned irq);
 
 // The guest has emptied list register n: its interrupt is deactivated. Returns the interrupt. Own CPU.

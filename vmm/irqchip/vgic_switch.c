@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A vCPU's interface registers into and out of the hardware. While it is not loaded, hw.lr[] is the only copy; a
-// list register that the guest has emptied keeps what it was for there, so that the next flush can finish it.
+// A vCPU's interface registers into and out of the hardware. While it is not loaded, hw.lr[] is the only
+// copy; a list register that the guest has emptied keeps there what it was for: the next flush finishes it.
 #include "kernel/irq/irq.h"
 #include "vmm/irqchip/vgic_state.h"
 
@@ -41,6 +41,23 @@ static void move_active(struct vgic_cpu *cpu, bool active)
     }
 }
 
+// A vCPU was reset while it was loaded on this CPU: nothing of what it left may reach who comes next.
+static void clean(struct vgic_cpu *cpu)
+{
+    struct vgic *g = cpu->frame.vgic;
+    const struct irqchip_ops *chip = irq_chip();
+
+    g->hw->write_hcr(0);
+    for (unsigned n = 0; n < g->lr_count; n++) {
+        g->hw->write_lr(n, 0);
+    }
+    for (uint32_t left = cpu->stale_linked; left && chip; left &= left - 1) {
+        chip->set_active(cpu->priv.host_irq[__builtin_ctz(left)], false);
+    }
+    cpu->stale = false;
+    cpu->stale_linked = 0;
+}
+
 void vgic_load(struct virqchip *chip, unsigned vcpu)
 {
     struct vgic *g = vgic_of(chip);
@@ -48,6 +65,9 @@ void vgic_load(struct virqchip *chip, unsigned vcpu)
 
     if (cpu->loaded) {
         return;
+    }
+    if (cpu->stale) {
+        clean(cpu);
     }
     g->hw->load(&cpu->hw);
     for (uint32_t left = cpu->used; left; left &= left - 1) {
@@ -71,6 +91,9 @@ void vgic_put(struct virqchip *chip, unsigned vcpu)
     struct vgic_cpu *cpu = &g->cpus[vcpu];
     uint32_t look = 0;
 
+    if (cpu->stale) {
+        clean(cpu);
+    }
     if (!cpu->loaded) {
         return;
     }
@@ -79,7 +102,8 @@ void vgic_put(struct virqchip *chip, unsigned vcpu)
         unsigned n = (unsigned)__builtin_ctz(left);
         uint64_t v = g->hw->read_lr(n);
 
-        if (!(v & VGIC_LR_STATE)) { // perhaps since before it was loaded, and not written then: hw.lr[] knows it
+        if (!(v & VGIC_LR_STATE)) {
+            // Perhaps since before it was loaded, and then not written: only hw.lr[] knows what it was for.
             v = cpu->hw.lr[n] & ~VGIC_LR_STATE;
             look |= v & LR_EOI_MAINT ? VGIC_EV_LOOK : 0; // its maintenance interrupt will not come any more
         }

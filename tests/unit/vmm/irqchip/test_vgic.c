@@ -697,6 +697,39 @@ static void test_reset(void **state)
     stop();
 }
 
+// A reset finds the vCPU still loaded: the next one on that CPU meets nothing of it.
+static void test_reset_while_loaded(void **state)
+{
+    (void)state;
+    start(2);
+    fake_setup_irq(0, TIMER, 0x80);
+    fake_setup_irq(0, 1, 0x80);
+    fake_phys(0, TIMER, true);
+    fake_take_phys(0);
+    fake_sgi(0, 1, 0);
+    fake.chip->ops->reset(fake.chip);
+    fake_phys(0, TIMER, false);
+    fake.chip->ops->put(fake.chip, 0);
+    assert_false(fake.cpu[0].active[TIMER]);
+    assert_int_equal(fake.cpu[0].hcr, 0);
+    for (unsigned n = 0; n < lr_count; n++) {
+        assert_int_equal(fake.cpu[0].lr[n], 0);
+    }
+    fake.current = 1;
+    fake.chip->ops->load(fake.chip, 1); // without put
+    fake.current = 0;
+    fake.chip->ops->load(fake.chip, 0);
+    assert_true(fake_write(0, FAKE_GICD + CTLR, 4, 2));
+    fake_setup_irq(0, TIMER, 0x80);
+    idle(0);
+    fake_phys(0, TIMER, true);
+    fake_take_phys(0);
+    assert_int_equal(fake_ack(0), TIMER);
+    fake_phys(0, TIMER, false);
+    fake_end(0, TIMER);
+    stop();
+}
+
 static void test_lr_writes(void **state)
 {
     (void)state;
@@ -793,6 +826,7 @@ int main(void)
         WITH_LRS(test_foreign_redistributor),
         WITH_LRS(test_reset),
         WITH_LRS(test_lr_writes),
+        WITH_LRS(test_reset_while_loaded),
         cmocka_unit_test_setup(test_create_errors, few),
     };
 
