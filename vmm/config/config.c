@@ -58,6 +58,23 @@ static void load_source(struct schema_context *cx, const struct config_source *s
     schema_read(cx, &config_top_keys, cx->config, root);
 }
 
+// Complaints about one file in the order of its lines: they were found rule by rule.
+static void sort_errors(struct config_errors *errors)
+{
+    unsigned count = errors->count < ARRAY_SIZE(errors->list) ? errors->count : ARRAY_SIZE(errors->list);
+
+    for (unsigned i = 1; i < count; i++) {
+        struct config_error e = errors->list[i];
+        unsigned j = i;
+
+        for (; j > 0 && strcmp(errors->list[j - 1].file, e.file) == 0 && errors->list[j - 1].line > e.line;
+             j--) {
+            errors->list[j] = errors->list[j - 1];
+        }
+        errors->list[j] = e;
+    }
+}
+
 enum status config_load(struct config *out, const struct config_source *sources, unsigned count,
                         const struct config_env *env, void *arena, size_t arena_size,
                         struct config_errors *errors)
@@ -67,7 +84,6 @@ enum status config_load(struct config *out, const struct config_source *sources,
     size_t pad = misaligned ? _Alignof(struct vm_plan) - misaligned : 0;
     struct schema_context cx = {
         .env = env, .board = board_find(env->arch), .config = out, .errors = errors, .file = ""};
-    struct vm_plan *plan;
 
     memset(errors, 0, sizeof(*errors));
     host_defaults(&out->host);
@@ -75,14 +91,15 @@ enum status config_load(struct config *out, const struct config_source *sources,
     if (!cx.board) {
         return E_INVAL;
     }
-    if (arena_size < pad + sizeof(*plan)) {
+    if (arena_size < pad + sizeof(*cx.plan)) {
         return E_NOMEM;
     }
-    plan = (struct vm_plan *)(void *)(scratch.base + pad);
-    scratch.used = pad + sizeof(*plan);
+    cx.plan = (struct vm_plan *)(void *)(scratch.base + pad);
+    scratch.used = pad + sizeof(*cx.plan);
     for (unsigned i = 0; i < count; i++) {
         load_source(&cx, &sources[i], scratch);
     }
-    config_check_all(&cx, plan);
+    config_check_all(&cx);
+    sort_errors(errors);
     return errors->count ? E_CONFIG : OK;
 }

@@ -250,10 +250,14 @@ void config_check_vm(struct schema_context *cx, struct vm_config *vm)
 {
     check_memory(cx, vm);
     check_cpus(cx, vm);
-    check_boot(cx, &vm->boot);
     for (unsigned i = 0; i < vm->device_count; i++) {
         check_device(cx, &vm->devices[i]);
     }
+    // A layout from keys that are wrong would only bring complaints about itself. Missing files do not matter to it.
+    if (!vm->refused && plan_build(cx->plan, vm, cx->env->arch, cx->errors) != OK) {
+        vm->refused = true;
+    }
+    check_boot(cx, &vm->boot);
 }
 
 // ---- between VMs ----
@@ -377,7 +381,7 @@ static void check_total_memory(struct schema_context *cx)
     }
 }
 
-void config_check_all(struct schema_context *cx, struct vm_plan *plan)
+void config_check_all(struct schema_context *cx)
 {
     for (unsigned i = 0; i < cx->config->vm_count; i++) {
         struct vm_config *vm = &cx->config->vms[i];
@@ -390,9 +394,6 @@ void config_check_all(struct schema_context *cx, struct vm_plan *plan)
             check_disks(cx, vm, &cx->config->vms[j]);
         }
         check_disks(cx, vm, vm);
-        if (!vm->refused && plan_build(plan, vm, cx->env->arch, cx->errors) != OK) {
-            vm->refused = true;
-        }
     }
     check_total_memory(cx);
     cx->vm = NULL;

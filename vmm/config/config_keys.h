@@ -9,8 +9,8 @@
 extern const struct schema_table config_top_keys;
 extern const struct schema_table config_host_keys;
 
-// The rules inside one VM, once all its keys are read; names of images become keys or paths.
+// The rules inside one VM, once all its keys are read, its plan among them; names of images become keys or paths.
 void config_check_vm(struct schema_context *cx, struct vm_config *vm);
 
-// The rules between VMs, over all sources. `plan` is scratch.
-void config_check_all(struct schema_context *cx, struct vm_plan *plan);
+// The rules between VMs, over all sources.
+void config_check_all(struct schema_context *cx);

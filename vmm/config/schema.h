@@ -12,6 +12,7 @@
 struct board;
 struct schema_key;
 struct schema_table;
+struct vm_plan;
 
 // One run of config_load().
 struct schema_context {
@@ -19,10 +20,10 @@ struct schema_context {
     const struct board *board;
     struct config *config;
     struct config_errors *errors;
-    const char *file;             // of the source being read
-    struct vm_config *vm;         // of the [[vm]] being read, NULL outside
-    struct device_config *device; // of the [[vm.device]] being read
-    uint32_t host_seen;           // bits by row of the [host] table: set by an earlier source
+    const char *file;     // of the source being read
+    struct vm_config *vm; // of the [[vm]] being read, NULL outside
+    uint32_t host_seen;   // bits by row of the [host] table: set by an earlier source
+    struct vm_plan *plan; // scratch
 };
 
 enum schema_type {

@@ -465,6 +465,20 @@ static void test_all_errors_in_one_run(void **state)
     assert_string_equal(errors.list[5].vm, "b");
 }
 
+// A missing file hides no mistake of the layout.
+static void test_file_and_layout(void **state)
+{
+    static char have[] = "debian/kernel";
+
+    (void)state;
+    env.embedded_exists = exists;
+    env.ctx = have;
+    assert_int_equal(load(VM "[vm.boot]\nkernel = \"nobody\"\n[vm.board]\nuart = 0x4000_0000\n"), E_CONFIG);
+    assert_int_equal(errors.count, 2);
+    assert_int_equal(errors.list[0].line, 5); // in the order of the file
+    assert_int_equal(errors.list[1].line, 7);
+}
+
 static void test_more_errors_than_room(void **state)
 {
     static char text[4000] = VM BOOT "[vm.sched]\n";
@@ -620,6 +634,7 @@ int main(void)
         TEST(test_files),
         TEST(test_one_vm_refused),
         TEST(test_all_errors_in_one_run),
+        TEST(test_file_and_layout),
         TEST(test_more_errors_than_room),
         TEST(test_syntax_costs_one_file),
         TEST(test_duplicate_names),
