@@ -19,7 +19,7 @@
 #include "kernel/time/timer.h"
 #include "vmm/backend/char_mux_core.h"
 
-#define STAGE_SIZE (2 * CHAR_MUX_STEP_MAX)
+#define STAGE_SIZE (CHAR_MUX_STEP_MAX + 4096)
 #define TYPED_SIZE 256u // a power of two
 #define TYPED_PER_PASS 64u
 #define LOG_LINES_PER_PASS 16u
@@ -31,6 +31,8 @@ struct channel {
     int slot;
 };
 
+static char stage[2][STAGE_SIZE]; // apart, so that it takes no room in the image
+
 static struct {
     struct spinlock lock;
     bool ready;   // the lock and the logic are initialised
@@ -38,8 +40,7 @@ static struct {
     struct char_mux_core core;
     struct channel *channels[CHAR_MUX_GUEST_MAX]; // by slot
     int in_callback;                              // slot whose front end the worker is calling, -1: none
-    char stage[2][STAGE_SIZE];
-    size_t staged; // bytes in stage[filling]
+    size_t staged;                                // bytes in stage[filling]
     unsigned filling;
     uint8_t typed[TYPED_SIZE];
     struct char_ring typed_ring;
@@ -70,7 +71,7 @@ static void stage_emit(void *ctx, const char *text, size_t len)
 
     (void)ctx;
     len = len < room ? len : room;
-    memcpy(&mux.stage[mux.filling][mux.staged], text, len);
+    memcpy(&stage[mux.filling][mux.staged], text, len);
     mux.staged += len;
 }
 
@@ -194,7 +195,7 @@ enum status char_mux_select(const char *name)
 static void send_staged(void)
 {
     irq_state_t irq = spin_lock_irqsave(&mux.lock);
-    const char *text = mux.stage[mux.filling];
+    const char *text = stage[mux.filling];
     size_t len = mux.staged;
 
     mux.filling ^= 1;

@@ -341,16 +341,19 @@ static void dr_write(void *dev, const struct vreg_access *a)
     tx_drain(u);
 }
 
+// Somebody waits for room: try again, whoever was to tell us may have missed it.
+__attribute__((noinline)) static uint64_t fr_read_sending(struct vpl011 *u, const struct vreg_access *a)
+{
+    tx_drain(u);
+    return vreg_part(__atomic_load_n(&u->s.fr, __ATOMIC_RELAXED), a);
+}
+
 static uint64_t fr_read(void *dev, const struct vreg_access *a)
 {
     struct vpl011 *u = dev;
     uint32_t fr = __atomic_load_n(&u->s.fr, __ATOMIC_RELAXED);
 
-    if (!(fr & FR_TXFE)) { // somebody waits for room: try again, whoever was to tell us may have missed it
-        tx_drain(u);
-        fr = __atomic_load_n(&u->s.fr, __ATOMIC_RELAXED);
-    }
-    return vreg_part(fr, a);
+    return fr & FR_TXFE ? vreg_part(fr, a) : fr_read_sending(u, a);
 }
 
 static uint64_t rsr_read(void *dev, const struct vreg_access *a)
