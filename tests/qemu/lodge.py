@@ -44,7 +44,7 @@ ARCH = os.environ.get("ARCH") or "aarch64"
 FACTS = ARCHES[ARCH]
 PLATFORM = os.environ.get("PLATFORM") or FACTS["platform"]
 BUILD = os.path.join("build", PLATFORM)
-PROMPT = r"[~/] # "
+PROMPT = r"debian:\S*# "
 
 
 def guest_file(name):
@@ -95,22 +95,23 @@ def make(*args):
 class Image:
     """A hypervisor image with a configuration of its own. `toml`: a text, or the path of a file in configs/."""
 
-    def __init__(self, toml, files=None):
+    def __init__(self, toml, files=None, selftest=False):
+        self.options = ["SELFTEST=1"] if selftest else []
         if "\n" not in toml:
             self.config, key = toml, os.path.basename(toml).removesuffix(".toml")
-            self.out = os.path.join(BUILD, "images", key)
+            self.out = os.path.join(BUILD, "images", key + ("-selftest" if selftest else ""))
         else:
             key = hashlib.sha256((toml + repr(sorted((files or {}).items()))).encode()).hexdigest()[:12]
             self.out = os.path.join(BUILD, "images", key)
             self.config = os.path.join(self.out, "scenario.toml")
             for name, data in (files or {}).items():
                 write_if_changed(os.path.join(TOP, self.out, name), data)
-            write_if_changed(os.path.join(TOP, self.config), toml.replace("@OUT@", self.out).encode())
+            write_if_changed(os.path.join(TOP, self.config), toml.replace("@OUT@", self.out).replace("@BUILD@", BUILD).encode())
 
     def build(self):
         """(success, what make printed)"""
         with build_lock():
-            done = make("image", f"CONFIG={self.config}", f"OUT={self.out}")
+            done = make("image", f"CONFIG={self.config}", f"OUT={self.out}", *self.options)
             if done.returncode == 0:
                 os.utime(os.path.join(TOP, self.out, "lodge.bin"))
         return done.returncode == 0, done.stdout

@@ -4,7 +4,7 @@ from lodge import Image, Machine
 
 
 def test_selftest():
-    with Machine(Image("configs/heartbeats.toml"), append="lodge.selftest=1") as m:
+    with Machine(Image("configs/heartbeats.toml", selftest=True)) as m:
         failed = []
         while True:
             match = m.expect(r"selftest: (\d+) passed, (\d+) failed", r"selftest: (\S+) (FAILED[^\r\n]*|ok)")

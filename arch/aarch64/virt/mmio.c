@@ -7,6 +7,7 @@
 
 #define HPFAR_FIPA_SHIFT 4
 #define PAGE_OFFSET MASK64(0, PAGE_SHIFT)
+#define VECTOR_CURRENT_SPX 0x200u // where an abort at EL1 goes, above VBAR_EL1
 #define PAR_FAULT BIT64(0)
 #define PAR_PA MASK64(12, 40)
 
@@ -99,6 +100,12 @@ enum exit_action exit_mmio(struct guest_frame *f, uint64_t esr, bool full)
     return full ? mmio_by_decoding(f, esr, where, far) : EXIT_FULL;
 }
 
+// The abort came from fetching the very instruction where the guest would be sent to handle it.
+static bool at_own_abort_vector(const struct guest_frame *f)
+{
+    return (f->pstate & SPSR_EL_MASK) == SPSR_EL1H && f->pc == sysreg_read(vbar_el1) + VECTOR_CURRENT_SPX;
+}
+
 enum exit_action exit_fetch(struct guest_frame *f, uint64_t esr, bool full)
 {
     uint64_t far = sysreg_read(far_el2);
@@ -111,6 +118,9 @@ enum exit_action exit_fetch(struct guest_frame *f, uint64_t esr, bool full)
     if (!(esr & DABT_S1PTW) && fault_gpa(esr, far, &e.mmio.gpa) &&
         f->vcpu->up->exit(f->vcpu, &e) == VCPU_LEAVE) {
         return EXIT_LEAVE;
+    }
+    if (at_own_abort_vector(f)) {
+        return exit_fail(f, "its exception vectors are not in its memory: it would fault for ever", esr);
     }
     inject_abort(f, far, true, esr & DABT_S1PTW);
     return EXIT_RESUME;
