@@ -178,17 +178,21 @@ static void report(struct job *j, enum status st)
 {
     const struct vm_config *config = j->vm->config;
     const struct layout *l = &j->layout;
+    char initrd[64] = "";
 
     if (st != OK) {
         snprintf(j->vm->fault, sizeof(j->vm->fault), "%s %s", j->file, j->error.text);
-        log_err("%s: %s (%s:%u)", config->name, j->vm->fault, config->where.file,
+        log_err("[%s] %s (%s:%u)", config->name, j->vm->fault, config->where.file,
                 (unsigned)config->where.line);
         return;
     }
-    log_info("%s: %s%s %s at 0x%llx, %llu KiB; initrd 0x%llx, %llu KiB; device tree 0x%llx", config->name,
-             j->gz ? "gzip " : "", j->image.format->name, j->src->kernel.name, (unsigned long long)l->kernel,
-             (unsigned long long)(l->kernel_size >> 10), (unsigned long long)l->initrd,
-             (unsigned long long)(l->initrd_size >> 10), (unsigned long long)l->fdt);
+    if (l->initrd_size) {
+        snprintf(initrd, sizeof(initrd), ", initrd at 0x%llx (%llu KiB)", (unsigned long long)l->initrd,
+                 (unsigned long long)(l->initrd_size >> 10));
+    }
+    log_info("[%s] %s%s %s at 0x%llx (%llu KiB)%s, device tree at 0x%llx", config->name, j->gz ? "gzip " : "",
+             j->image.format->name, j->src->kernel.name, (unsigned long long)l->kernel,
+             (unsigned long long)(l->kernel_size >> 10), initrd, (unsigned long long)l->fdt);
 }
 
 enum status vm_load(struct vm *vm, const struct loader_source *src, struct vcpu_entry *entry)
@@ -229,7 +233,7 @@ enum status loader_open(struct vm *vm, struct loader_source *out)
             snprintf(vm->fault, sizeof(vm->fault), "vm.boot.%s: '%s' cannot be opened %s: %s", files[i].role,
                      files[i].name, boot->source == BOOT_FAT ? "on the FAT disk" : "in the image",
                      status_name(st));
-            log_err("%s: %s (%s:%u)", vm_name(vm), vm->fault, vm->config->where.file,
+            log_err("[%s] %s (%s:%u)", vm_name(vm), vm->fault, vm->config->where.file,
                     (unsigned)vm->config->where.line);
             return st;
         }
