@@ -230,7 +230,8 @@ void char_mux_set_mode(struct char_mux_core *m, bool focus_mode)
     if (m->focus_mode == focus_mode) {
         return;
     }
-    if (!focus_mode) { // whatever a full-screen program left behind: colours, line drawing, scroll region, hidden cursor
+    if (!focus_mode) {
+        // What a full-screen program may leave: colours, line drawing, scroll region, a hidden cursor.
         static const char sane[] = "\033[0m\033(B\033[r\033[?25h\033[?1049l";
 
         char_mux_emit(m, sane, sizeof(sane) - 1);

@@ -37,8 +37,8 @@ struct char_mux_guest {
     uint64_t last_byte; // when its line last changed
     uint64_t dropped;   // bytes lost since they were last reported
     bool fresh;         // its line changed since it was last on the screen
-    bool
-        parked; // its unfinished line was shown, as it has no input focus, and will be shown again when complete
+    // Its unfinished line was shown though it has no input focus; it will be shown again when complete.
+    bool parked;
     bool refused;   // a write was not taken in full: it waits to be told of room
     bool has_input; // input came that it was not yet told of
 };

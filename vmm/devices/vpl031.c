@@ -76,8 +76,8 @@ static void rematch_locked(struct vpl031 *r)
     r->s.match = now + (uint32_t)(r->s.mr - (r->s.offset + (uint32_t)now));
 }
 
-// Looks at the time and arms the timer for what is still to come. The lock also keeps two CPUs from arming it at once;
-// timer_set() never waits for a callback, so the callback may wait for us.
+// Looks at the time and arms the timer for what is still to come. The lock also keeps two CPUs from arming it
+// at once; timer_set() never waits for a callback, so the callback may wait for us.
 static void look_locked(struct vpl031 *r)
 {
     uint64_t match = update_locked(r);

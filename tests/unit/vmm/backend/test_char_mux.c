@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The shared console at work on the fake machine: worker thread, log sink, typed input, front ends, a slow wire.
+// The shared console at work on the fake machine: worker thread, log sink, typed input, front ends, a slow
+// wire.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,7 +18,7 @@
 #include "kernel/time/timer.h"
 #include "vmm/backend/char_mux.h"
 
-// ---- the wire -------------------------------------------------------------------------------------------------------
+// ---- the wire ---------------------------------------------------------------------------------------------
 
 static char wire[1 << 18];
 static size_t wire_len;
@@ -74,7 +75,7 @@ static void in_thread(void (*fn)(void *arg), void *arg, unsigned ms)
     run_ms(ms);
 }
 
-// ---- front ends -----------------------------------------------------------------------------------------------------
+// ---- front ends -------------------------------------------------------------------------------------------
 
 struct front {
     struct char_backend *be;
@@ -125,7 +126,7 @@ static void poweroff(void *ctx)
 
 static const struct char_mux_ops ops = {.state = state_of, .poweroff = poweroff};
 
-// ---- tests, one story in order --------------------------------------------------------------------------------------
+// ---- tests, one story in order ----------------------------------------------------------------------------
 
 static void channels_before_the_start(void **state)
 {
