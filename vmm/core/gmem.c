@@ -71,6 +71,7 @@ static void publish_locked(struct gmem *gm, struct gmem_snapshot *next)
     struct gmem_snapshot *old = atomic_load_explicit(&gm->current, memory_order_relaxed);
 
     atomic_store_explicit(&gm->current, next, memory_order_release);
+    atomic_fetch_add_explicit(&gm->generation, 1, memory_order_release);
     old->next = gm->retired;
     gm->retired = old;
 }

@@ -42,6 +42,7 @@ struct gmem {
     _Atomic(struct gmem_snapshot *) current;
     struct gmem_snapshot *retired; // old snapshots, freed by gmem_quiesce()
     struct spinlock lock;          // writers
+    _Atomic uint32_t generation;   // counts changes: what was found before one must be found again
 };
 
 enum status gmem_init(struct gmem *gm);

@@ -46,6 +46,7 @@ enum status virtqueue_enable(struct virtqueue *vq)
         return E_RANGE;
     }
     s->ready = 1;
+    vq->looked = false;
     vq->avail = s->last_avail;
     return OK;
 }
@@ -69,6 +70,78 @@ static bool usable(const struct virtqueue *vq)
     return vq->s->ready && !vq->s->broken;
 }
 
+// ---- ring access: straight where the rings lie in one piece each, else through gmem -------------
+
+static uint8_t *find_ring(struct virtqueue *vq, uint64_t base, uint64_t size, uint8_t perm)
+{
+    const struct gmem_region *r = gmem_find(vq->gm, gpa(base));
+    uint64_t piece = 0;
+
+    if (!r || ((perm & PERM_W) && r->dirty)) {
+        return NULL; // each write must reach the dirty log
+    }
+    uint8_t *va = gmem_ptr(vq->gm, gpa(base), size, perm, &piece);
+
+    return piece == size ? va : NULL;
+}
+
+static void find_rings(struct virtqueue *vq, uint32_t generation)
+{
+    const struct virtqueue_state *s = vq->s;
+
+    vq->va[VIRTQ_DESC] = find_ring(vq, s->desc, (uint64_t)s->size * sizeof(struct virtq_desc), PERM_R);
+    vq->va[VIRTQ_AVAIL] = find_ring(vq, s->driver, VIRTQ_AVAIL_SIZE(s->size), PERM_R);
+    vq->va[VIRTQ_USED] = find_ring(vq, s->device, VIRTQ_USED_SIZE(s->size), PERM_R | PERM_W);
+    vq->generation = generation;
+    vq->looked = true;
+}
+
+// The host's pointer to a place of a ring; NULL: use gmem. `off` is inside the ring. The generation is read
+// before the look-up, so a change in between is seen the next time; until then the pointer lives as long as
+// any from gmem_ptr().
+static inline uint8_t *ring_va(struct virtqueue *vq, enum virtq_part part, uint32_t off)
+{
+    uint32_t now = atomic_load_explicit(&vq->gm->generation, memory_order_acquire);
+
+    if (!vq->looked || vq->generation != now) {
+        find_rings(vq, now);
+    }
+    return vq->va[part] ? vq->va[part] + off : NULL;
+}
+
+static inline bool avail_load16(struct virtqueue *vq, uint32_t off, uint16_t *out)
+{
+    uint8_t *va = ring_va(vq, VIRTQ_AVAIL, off);
+
+    if (va) {
+        *out = __atomic_load_n((uint16_t *)(void *)va, __ATOMIC_ACQUIRE);
+        return true;
+    }
+    return gmem_load16(vq->gm, gpa(vq->s->driver + off), out) == OK;
+}
+
+static inline bool used_store16(struct virtqueue *vq, uint32_t off, uint16_t v)
+{
+    uint8_t *va = ring_va(vq, VIRTQ_USED, off);
+
+    if (va) {
+        __atomic_store_n((uint16_t *)(void *)va, v, __ATOMIC_RELEASE);
+        return true;
+    }
+    return gmem_store16(vq->gm, gpa(vq->s->device + off), v) == OK;
+}
+
+static inline bool used_store32(struct virtqueue *vq, uint32_t off, uint32_t v)
+{
+    uint8_t *va = ring_va(vq, VIRTQ_USED, off);
+
+    if (va) {
+        __atomic_store_n((uint32_t *)(void *)va, v, __ATOMIC_RELAXED);
+        return true;
+    }
+    return gmem_store32(vq->gm, gpa(vq->s->device + off), v) == OK;
+}
+
 // Looks at avail.idx unless chains are known to wait. The acquire load makes the ring entries and descriptors
 // that the driver wrote before its index visible (2.7.13: the driver's barrier before updating idx is the
 // partner).
@@ -80,7 +153,7 @@ static enum status refresh(struct virtqueue *vq)
     if (vq->avail != s->last_avail) {
         return OK;
     }
-    if (gmem_load16(vq->gm, gpa(s->driver + VIRTQ_AVAIL_IDX), &idx) != OK) {
+    if (!avail_load16(vq, VIRTQ_AVAIL_IDX, &idx)) {
         return break_queue(vq, "the available ring is not memory");
     }
     if ((uint16_t)(idx - s->last_avail) > s->size) {
@@ -100,7 +173,25 @@ struct desc_table {
     uint64_t base;
     uint32_t count;
     bool indirect;
+    const uint8_t *va; // NULL: go through gmem
 };
+
+// One descriptor, copied once: each word is loaded exactly once, whatever the compiler thinks of it.
+static inline bool desc_load(struct virtqueue *vq, const struct desc_table *t, uint32_t index,
+                             struct virtq_desc *d)
+{
+    if (!t->va) {
+        return gmem_read(vq->gm, gpa(t->base + (uint64_t)index * sizeof(*d)), d, sizeof(*d), NULL) == OK;
+    }
+    const uint64_t *p = (const uint64_t *)(const void *)(t->va + (size_t)index * sizeof(*d));
+    uint64_t rest = __atomic_load_n(&p[1], __ATOMIC_RELAXED);
+
+    d->addr = __atomic_load_n(&p[0], __ATOMIC_RELAXED);
+    d->len = (uint32_t)rest;
+    d->flags = (uint16_t)(rest >> 32);
+    d->next = (uint16_t)(rest >> 48);
+    return true;
+}
 
 // 2.7.4.2: readable segments come first; 2.7.5: the chain's bytes together stay below 2^32.
 static const char *chain_add(struct virtq_chain *chain, const struct virtq_desc *d)
@@ -131,8 +222,7 @@ static const char *chain_add(struct virtq_chain *chain, const struct virtq_desc 
 }
 
 // 2.7.5.3: enters the indirect table that `d` names.
-static const char *enter_indirect(const struct virtqueue *vq, struct desc_table *t,
-                                  const struct virtq_desc *d)
+static const char *enter_indirect(struct virtqueue *vq, struct desc_table *t, const struct virtq_desc *d)
 {
     if (!vq->indirect) {
         return "an indirect descriptor without VIRTIO_F_INDIRECT_DESC";
@@ -149,8 +239,16 @@ static const char *enter_indirect(const struct virtqueue *vq, struct desc_table 
     if (d->len - 1 > UINT64_MAX - d->addr) {
         return "an indirect table's range wraps";
     }
-    *t = (struct desc_table){
-        .base = d->addr, .count = d->len / (uint32_t)sizeof(struct virtq_desc), .indirect = true};
+    uint64_t piece = 0;
+    const uint8_t *va = NULL;
+
+    if (is_aligned(d->addr, sizeof(uint64_t))) {
+        va = gmem_ptr(vq->gm, gpa(d->addr), d->len, PERM_R, &piece);
+    }
+    *t = (struct desc_table){.base = d->addr,
+                             .count = d->len / (uint32_t)sizeof(struct virtq_desc),
+                             .indirect = true,
+                             .va = piece == d->len ? va : NULL};
     return NULL;
 }
 
@@ -158,7 +256,7 @@ static const char *enter_indirect(const struct virtqueue *vq, struct desc_table 
 // are made.
 static const char *walk(struct virtqueue *vq, struct virtq_chain *chain, uint32_t index)
 {
-    struct desc_table t = {.base = vq->s->desc, .count = vq->s->size, .indirect = false};
+    struct desc_table t = {.base = vq->s->desc, .count = vq->s->size, .va = ring_va(vq, VIRTQ_DESC, 0)};
     uint32_t limit = vq->s->size;
     uint32_t taken = 0;
 
@@ -169,7 +267,7 @@ static const char *walk(struct virtqueue *vq, struct virtq_chain *chain, uint32_
         if (index >= t.count) {
             return "a descriptor index is outside its table";
         }
-        if (gmem_read(vq->gm, gpa(t.base + (uint64_t)index * sizeof(d)), &d, sizeof(d), NULL) != OK) {
+        if (!desc_load(vq, &t, index, &d)) {
             return "a descriptor table is not memory";
         }
         if (d.flags & VIRTQ_DESC_F_INDIRECT) {
@@ -210,7 +308,7 @@ enum status virtqueue_pop(struct virtqueue *vq, struct virtq_chain *chain)
     }
     uint32_t slot = s->last_avail & (s->size - 1);
 
-    if (gmem_load16(vq->gm, gpa(s->driver + VIRTQ_AVAIL_RING(slot)), &head) != OK) {
+    if (!avail_load16(vq, VIRTQ_AVAIL_RING(slot), &head)) {
         return break_queue(vq, "the available ring is not memory");
     }
     chain->count = 0;
@@ -240,11 +338,11 @@ enum status virtqueue_push(struct virtqueue *vq, uint16_t head, uint32_t len)
     if (!usable(vq)) {
         return E_CORRUPT;
     }
-    uint64_t elem = s->device + VIRTQ_USED_RING(s->used & (s->size - 1));
+    uint32_t elem = VIRTQ_USED_RING(s->used & (s->size - 1));
 
     // The index goes last, with release order: its partner is the driver's barrier after it read used.idx.
-    if (gmem_store32(vq->gm, gpa(elem), head) != OK || gmem_store32(vq->gm, gpa(elem + 4), len) != OK ||
-        gmem_store16(vq->gm, gpa(s->device + VIRTQ_USED_IDX), (uint16_t)(s->used + 1)) != OK) {
+    if (!used_store32(vq, elem, head) || !used_store32(vq, elem + 4, len) ||
+        !used_store16(vq, VIRTQ_USED_IDX, (uint16_t)(s->used + 1))) {
         return break_queue(vq, "the used ring is not memory");
     }
     s->used++;
@@ -263,10 +361,9 @@ bool virtqueue_should_notify(struct virtqueue *vq)
     // Store used.idx before loading used_event or flags; the driver does the reverse (2.7.10.1).
     atomic_thread_fence(memory_order_seq_cst);
     if (!vq->event_idx) {
-        return gmem_load16(vq->gm, gpa(s->driver + VIRTQ_AVAIL_FLAGS), &word) == OK &&
-               !(word & VIRTQ_AVAIL_F_NO_INTERRUPT);
+        return avail_load16(vq, VIRTQ_AVAIL_FLAGS, &word) && !(word & VIRTQ_AVAIL_F_NO_INTERRUPT);
     }
-    if (gmem_load16(vq->gm, gpa(s->driver + VIRTQ_AVAIL_USED_EVENT(s->size)), &word) != OK) {
+    if (!avail_load16(vq, VIRTQ_AVAIL_USED_EVENT(s->size), &word)) {
         return false;
     }
     bool valid = s->signalled_valid;
@@ -283,8 +380,7 @@ bool virtqueue_await_kick(struct virtqueue *vq)
     if (!usable(vq)) {
         return false;
     }
-    if (vq->event_idx &&
-        gmem_store16(vq->gm, gpa(s->device + VIRTQ_USED_AVAIL_EVENT(s->size)), s->last_avail) != OK) {
+    if (vq->event_idx && !used_store16(vq, VIRTQ_USED_AVAIL_EVENT(s->size), s->last_avail)) {
         virtqueue_set_broken(vq, "the used ring is not memory");
         return false;
     }

@@ -31,13 +31,25 @@ struct virtqueue_state {
     uint8_t reserved[7];
 };
 
+enum virtq_part {
+    VIRTQ_DESC,
+    VIRTQ_AVAIL,
+    VIRTQ_USED,
+    VIRTQ_PARTS
+};
+
 struct virtqueue {
     struct virtqueue_state *s;
     struct gmem *gm;
     uint16_t size_max;
-    bool event_idx;  // VIRTIO_F_EVENT_IDX was negotiated
-    bool indirect;   // VIRTIO_F_INDIRECT_DESC was negotiated
-    uint16_t avail;  // the driver's avail.idx when last looked at
+    bool event_idx; // VIRTIO_F_EVENT_IDX was negotiated
+    bool indirect;  // VIRTIO_F_INDIRECT_DESC was negotiated
+    uint16_t avail; // the driver's avail.idx when last looked at
+    // Where the rings lie in the hypervisor's own mapping, as of a generation of guest memory; NULL: go
+    // through gmem.
+    uint8_t *va[VIRTQ_PARTS];
+    uint32_t generation;
+    bool looked;     // va and generation mean something
     const char *why; // what broke the queue, for the log; NULL when not broken
 };
 
