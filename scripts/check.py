@@ -19,7 +19,8 @@ sys.path.insert(0, os.path.dirname(__file__))
 import check_layers  # noqa: E402
 
 JOBS = os.cpu_count() or 1
-FUNCTION_LINES, TABLE_LINES, FILE_LINES, MAKEFILE_LINES = 60, 100, 800, 250
+FUNCTION_LINES, TABLE_LINES, MAKEFILE_LINES = 60, 100, 250
+FILE_LINES, TEST_FILE_LINES = 800, 1000
 
 # Functions that may have TABLE_LINES: tables and pure dispatch.
 LONG_FUNCTIONS = {
@@ -35,12 +36,16 @@ FP_OPERAND = {
 
 # cppcheck: what is silenced everywhere, and why.
 CPPCHECK_SUPPRESSIONS = [
+    "comparePointers",       # the linker's symbols bound areas: they are compared and subtracted on purpose
     "missingIncludeSystem",  # libraries are not in its path
     "unusedStructMember",    # layouts given by hardware and specifications
     "unmatchedSuppression",
     "normalCheckLevelMaxBranches",
-    "syntaxError:guests/lib/*/start.S",
 ]
+
+
+# cmocka wants these before its own header, so tests include them all first.
+CMOCKA = "".join(f"#include <{h}.h>\n" for h in ("setjmp", "stdarg", "stddef", "stdint", "cmocka"))
 
 
 class Failed(Exception):
@@ -160,6 +165,7 @@ def check_headers(args):
         with tempfile.TemporaryDirectory() as folder:
             source = os.path.join(folder, "alone.c")
             with open(source, "w") as f:  # an unused static inline function is no mistake of the header
+                f.write(CMOCKA if path.startswith("tests/unit/") else "")
                 f.write(f'#include "{path}"\n')
             done = subprocess.run([*keep, "-fsyntax-only", "-Wno-unused-function", source], capture_output=True,
                                   text=True)
@@ -188,8 +194,9 @@ def check_sizes(_args):
     errors = []
     for path in git_files("*.c", "*.h", "*.S", "*.py", "*.sh", "scripts/*"):
         lines = read(path).count("\n")
-        if lines > FILE_LINES:
-            errors.append(f"{path}: {lines} lines, {FILE_LINES} are allowed")
+        limit = TEST_FILE_LINES if path.startswith("tests/") else FILE_LINES
+        if lines > limit:
+            errors.append(f"{path}: {lines} lines, {limit} are allowed")
         if path.endswith((".c", ".h")):
             errors += long_functions(path)
     lines = read("Makefile").count("\n")

@@ -94,6 +94,7 @@ def make(*args):
 
 class Image:
     """A hypervisor image with a configuration of its own. `toml`: a text, or the path of a file in configs/."""
+    options = []
 
     def __init__(self, toml, files=None, selftest=False):
         self.options = ["SELFTEST=1"] if selftest else []

@@ -56,7 +56,7 @@ static void copy_name(char out[CHAR_MUX_NAME_MAX], const char *name)
 {
     size_t n = 0;
 
-    for (; name[n] && n < CHAR_MUX_NAME_MAX - 1; n++) {
+    for (; n < CHAR_MUX_NAME_MAX - 1 && name[n]; n++) {
         bool good = name[n] > ' ' && name[n] <= '~' && name[n] != '[' && name[n] != ']';
 
         out[n] = good ? name[n] : '?';

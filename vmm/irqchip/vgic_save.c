@@ -118,13 +118,14 @@ uint32_t vgic_save(const struct virqchip *chip, void *buf, uint32_t size)
     const struct vgic *g = (const struct vgic *)(const void *)chip;
     const unsigned spi_blocks = g->block_count - 1;
     struct saved_head *head = buf;
-    struct saved_cpu *cpus = (struct saved_cpu *)(void *)(head + 1);
+    struct saved_cpu *cpus;
     struct saved_block *blocks;
     struct saved_route *routes;
 
     if (!buf || size < saved_size(g)) {
         return saved_size(g);
     }
+    cpus = (struct saved_cpu *)(void *)(head + 1);
     blocks = (struct saved_block *)(void *)(cpus + chip->vcpu_count);
     routes = (struct saved_route *)(void *)(blocks + spi_blocks);
     *head = (struct saved_head){.version = VGIC_SAVED_VERSION,

@@ -128,7 +128,7 @@ static enum status content_read(void *ctx, uint64_t off, void *buf, uint64_t len
 {
     struct gzip_stream *gz = ctx;
     enum status st = skip_to(gz, off);
-    uint64_t done;
+    uint64_t done = 0;
 
     if (st == OK) {
         st = inflate_some(gz, buf, len, &done);

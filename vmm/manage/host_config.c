@@ -69,16 +69,17 @@ static bool is_toml(const char *name)
 static bool add_fat_file(const char *name, uint64_t size, void *ctx)
 {
     struct sources *s = ctx;
-    char *path = s->names[s->count];
+    char *path;
     char *text;
 
-    if (s->count == SOURCES_MAX) {
+    if (s->count >= SOURCES_MAX) {
         log_err("more than %u configuration files in " FAT_FOLDER ": the rest is left out", SOURCES_MAX);
         return false;
     }
     if (!is_toml(name)) {
         return true;
     }
+    path = s->names[s->count];
     snprintf(path, FS_PATH_MAX, FAT_FOLDER "/%s", name);
     if (size == 0 || size > TEXT_MAX) {
         log_err("%s: %llu bytes cannot be a configuration; left out", path, (unsigned long long)size);

@@ -55,7 +55,7 @@ enum status arch_virt_probe(struct virt_caps *caps)
     caps->vmid_count = vmid16 ? 65536 : 256;
     caps->ipa_bits = range >= PARANGE_40 ? 40 : 36;
     snprintf(caps->text, sizeof(caps->text), "%u-bit physical, %u-bit guest addresses, %u-bit VMIDs%s%s",
-             range < ARRAY_SIZE(pa_bits) ? pa_bits[range] : 52, caps->ipa_bits, vmid16 ? 16 : 8,
+             range < ARRAY_SIZE(pa_bits) ? pa_bits[range] : 52u, caps->ipa_bits, vmid16 ? 16u : 8u,
              id_field(sysreg_read(id_aa64mmfr1_el1), 8) ? ", VHE (unused)" : "",
              sysreg_read(id_aa64isar1_el1) & UINT64_C(0xFF0) ? ", PAC" : "");
     if (range < PARANGE_36) {
