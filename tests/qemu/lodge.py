@@ -27,7 +27,7 @@ CACHE = os.environ.get("LODGE_CACHE") or os.path.join(
     os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "lodge")
 LIMIT = 120        # seconds for one expectation
 BOOT_LIMIT = 240   # for a Linux kernel to its shell, beside other load
-MACHINE_LIMIT = 900
+MACHINE_LIMIT = 600
 
 # All that a scenario may have to know of an architecture.
 ARCHES = {
@@ -236,6 +236,8 @@ class Machine:
     def expect(self, *patterns, timeout=LIMIT):
         """Waits for one of the regular expressions; returns the match. After the limit: the last 40 lines."""
         seconds = min(timeout * SCALE, self.end - time.monotonic())
+        if seconds <= 0:
+            raise AssertionError(f"the machine's time is up; last lines:\n{self.tail()}")
         try:
             self.qemu.expect(list(patterns), timeout=max(seconds, 1))
             return self.qemu.match
