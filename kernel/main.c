@@ -18,6 +18,7 @@
 #include "kernel/selftest.h"
 #include "kernel/time/timer.h"
 #include "vmm/manage/manager.h"
+#include "vmm/manage/seed.h"
 
 #define MIB_OF(bytes) ((unsigned long long)((bytes) >> 20))
 
@@ -76,6 +77,7 @@ void kernel_main(struct boot_info *bi)
     cpu_init_boot(bi->boot_cpu_hw_id);
     arch_cpu_init();
     init_memory(bi);
+    seed_init(bi);
     init_devices(bi);
     must(arch_virt_probe(&caps), "virtualisation");
     cpu_set_online_hook(enable_virtualisation); // on this CPU now, on the others as they come

@@ -403,7 +403,6 @@ enum status manager_start(const struct boot_info *bi)
 
     manager.initrd = bi->initrd;
     wait_queue_init(&manager.wake);
-    seed_init(bi);
     t = thread_create(&(struct thread_attr){.name = "manager", .entry = manager_main, .prio = PRIO_WORKER});
     if (!t) {
         return E_NOMEM;

@@ -15,7 +15,9 @@
 static uint32_t key[KEY_SIZE / 4];
 static uint64_t next_block;
 
-void seed_init(const struct boot_info *bi)
+extern uintptr_t __stack_chk_guard; // the compiler's; a zero byte at its start stops string overruns
+
+__attribute__((no_stack_protector)) void seed_init(const struct boot_info *bi)
 {
     int len = 0;
     int chosen = bi->fdt_va ? fdt_path_offset(bi->fdt_va, "/chosen") : -1;
@@ -28,6 +30,7 @@ void seed_init(const struct boot_info *bi)
     memcpy(key, bytes, KEY_SIZE);
     key[0] ^= (uint32_t)bi->boot_ticks;
     key[1] ^= (uint32_t)arch_time_now();
+    seed_make((uint8_t *)&__stack_chk_guard + 1, sizeof(__stack_chk_guard) - 1);
 }
 
 static uint32_t rotate(uint32_t v, unsigned n)
@@ -69,7 +72,7 @@ static void block(uint32_t out[BLOCK_WORDS])
     }
 }
 
-void seed_make(uint8_t *buf, size_t size)
+__attribute__((no_stack_protector)) void seed_make(uint8_t *buf, size_t size)
 {
     uint32_t words[BLOCK_WORDS];
 

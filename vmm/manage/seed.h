@@ -6,6 +6,7 @@
 #include "arch/boot.h"
 #include "kernel/lib/types.h"
 
+// Also gives the stack protector its value, so no caller of it may return: kernel_main() only, before other CPUs run.
 void seed_init(const struct boot_info *bi);
 
 // Fills `buf`; no two calls give the same, and none tells anything about another. Manager thread.

@@ -4,7 +4,8 @@
 #include "kernel/lib/panic.h"
 #include "kernel/lib/types.h"
 
-uintptr_t __stack_chk_guard = (uintptr_t)0x9E3779B97F4A7C15;
+// A constant until there is a seed; read-only from arch_seal_image() on.
+uintptr_t __stack_chk_guard __attribute__((section(".ro_after_init"))) = (uintptr_t)0x9E3779B97F4A7C00;
 [[gnu::noreturn]] void __stack_chk_fail(void);
 int __popcountdi2(int64_t v);
 
