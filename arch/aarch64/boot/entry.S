@@ -82,10 +82,12 @@ boot_invalidate:                        // data cache lines of [x1, x2)
 
 // Entered at EL3 without firmware: hand everything that EL2 needs to the non-secure world, then go there.
 from_el3:
-    mov     x1, #0x5B1                  // NS, RES1, HCE, RW, SMD, secure instruction fetch off
+    mov     x1, #0x531                  // NS, RES1, HCE, RW, secure instruction fetch off
     movk    x1, #0x3, lsl #16           // APK, API: no trap of pointer authentication
     msr     scr_el3, x1
     msr     cptr_el3, xzr
+    adr     x1, el3_vectors
+    msr     vbar_el3, x1
     mrs     x1, cntfrq_el0
     cbnz    x1, 1f
     ldr     x1, =62500000
@@ -106,6 +108,13 @@ from_el3:
     adr     x1, at_el2
     msr     elr_el3, x1
     isb
+    eret
+
+// There is no firmware then: an SMC from EL2 is told "not supported" (SMCCC, Arm DEN0028, 5.2), so that PSCI calls fail.
+    .balign 2048
+el3_vectors:
+    .skip   0x400                       // only synchronous exceptions from below are expected
+    mov     x0, #-1
     eret
 
 no_el2:
