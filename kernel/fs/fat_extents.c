@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "arch/mmu.h"
 #include "kernel/lib/range.h"
 #include "kernel/log/log.h"
 #include "kernel/mm/pool.h"
@@ -249,6 +250,12 @@ static enum status read_partial(struct block_device *dev, uint64_t sector, uint3
     return s;
 }
 
+// Callers may read to their stack, which no device can reach (block.h).
+static bool on_a_stack(const void *va)
+{
+    return (uintptr_t)va - arch_vmap_base() < arch_vmap_size();
+}
+
 // As much of [off, off + len) as lies in one extent and can be done in one go; *done says how much that was.
 static enum status read_piece(const struct fs_extents *f, const struct fs_extent *e, uint64_t off,
                               struct block_segment to, uint32_t *done)
@@ -258,7 +265,7 @@ static enum status read_piece(const struct fs_extents *f, const struct fs_extent
     uint32_t skip = (uint32_t)(in_extent % SECTOR_SIZE);
     uint64_t left = min_u64(e->count * SECTOR_SIZE - in_extent, to.size);
 
-    if (skip || left < SECTOR_SIZE) {
+    if (skip || left < SECTOR_SIZE || on_a_stack(to.va)) {
         *done = (uint32_t)min_u64(left, SECTOR_SIZE - skip);
         return read_partial(f->dev, sector, skip, to.va, *done);
     }
