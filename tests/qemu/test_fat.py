@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from lodge import Disk, Image, Machine, guest_file, vm
+from lodge import BUILD, TOP, Disk, Image, Machine, guest_file, vm
 from scenarios import BANNER, HEARTBEAT, fat_linux, host, linux
 
 
@@ -41,19 +41,18 @@ def test_make_disk():
         m.linux_up()
 
 
+def heartbeat_binary():
+    assert Image(HEARTBEAT).path  # builds the guests as well
+    return os.path.join(TOP, BUILD, "guests", "heartbeat.bin")
+
+
 @pytest.mark.parametrize("size,fat", [(2, None), (16, None), (80, 32)], ids=["fat12", "fat16", "fat32"])
 def test_fat_types(work, size, fat):
-    with open(f"{work}/../../../{_heartbeat()}", "rb") as f:
+    with open(heartbeat_binary(), "rb") as f:
         disk = Disk(f"{work}/disk.img", size, {"/deep/er/Long name of a guest.bin": f.read()}, fat=fat)
     toml = vm("fat", "/deep/er/Long name of a guest.bin", "16M", "", 'source = "fat"') + HEARTBEAT
     with Machine(Image(toml), disk=disk) as m:
         m.expect(r"\[fat\] heartbeat 2")
-
-
-def _heartbeat():
-    from lodge import BUILD
-    Image(HEARTBEAT + "\n").path  # noqa: B018 - builds the guests
-    return f"{BUILD}/guests/heartbeat.bin"
 
 
 def test_fat_image_as_initrd(work):
