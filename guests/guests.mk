@@ -4,7 +4,7 @@
 
 guest-lib   := $(sort $(wildcard guests/lib/*.c guests/lib/$(ARCH)/*.c guests/lib/$(ARCH)/*.S))
 guest-names := $(if $(wildcard guests/lib/$(ARCH)/guest.ld),\
-                 $(foreach n,heartbeat redteam,$(if $(wildcard guests/$(n)/*.c),$(n))))
+                 $(filter-out lib,$(sort $(notdir $(patsubst %/,%,$(dir $(wildcard guests/*/*.c)))))))
 guest-arch-flags-aarch64 := -march=armv8-a -mgeneral-regs-only -mstrict-align
 guest-cflags = -std=gnu2x -g -O2 $(warnings) -I. -ffile-prefix-map=$(CURDIR)/= -MMD -MP -nostdinc \
                -isystem $(shell $(CC) -print-file-name=include) -ffreestanding -fpie -fvisibility=hidden \

@@ -50,6 +50,8 @@ void irq_wait(void);
 
 uint64_t time_now(void);
 uint64_t time_hz(void);
+// The physical counter at the guest's very first instruction.
+extern uint64_t entry_ticks;
 // Counts periods since the timer was started.
 void timer_start(uint64_t ticks);
 uint64_t timer_periods(void);

@@ -8,6 +8,7 @@
     .section .text.start, "ax"
     .globl _start
 _start:
+    mrs     x20, cntpct_el0
     msr     daifset, #0xf
     adrp    x1, stack_end
     add     x1, x1, :lo12:stack_end
@@ -36,6 +37,8 @@ _start:
     add     x1, x1, :lo12:vectors
     msr     vbar_el1, x1
     isb
+    adrp    x1, entry_ticks
+    str     x20, [x1, #:lo12:entry_ticks]
     mov     x29, xzr
     mov     x30, xzr
     bl      guest_start

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Roles, statistics, output.
+#include "guests/bench/bench.h"
+
+struct samples samples;
+
+uint64_t tick_cost(void)
+{
+    return UINT64_C(100000000000) / time_hz();
+}
+
+void samples_start(void)
+{
+    samples.count = 0;
+}
+
+void samples_add(uint64_t hundredths)
+{
+    if (samples.count < SAMPLES) {
+        samples.value[samples.count++] = hundredths;
+    }
+}
+
+void samples_add_batch(uint64_t ticks, unsigned n, unsigned own)
+{
+    uint64_t total = ticks * tick_cost();
+    uint64_t off = (uint64_t)n * own * 100;
+
+    samples_add(total > off ? (total - off) / n : 0);
+}
+
+static void sort(uint64_t *v, unsigned n)
+{
+    for (unsigned gap = n / 2; gap; gap /= 2) {
+        for (unsigned i = gap; i < n; i++) {
+            uint64_t x = v[i];
+            unsigned j = i;
+
+            for (; j >= gap && v[j - gap] > x; j -= gap) {
+                v[j] = v[j - gap];
+            }
+            v[j] = x;
+        }
+    }
+}
+
+static void put_hundredths(uint64_t v)
+{
+    print(" %lu.%02lu", v / 100, v % 100);
+}
+
+void samples_report(const char *name)
+{
+    unsigned n = samples.count;
+
+    if (n) {
+        sort(samples.value, n);
+        print("bench %s", name);
+        put_hundredths(samples.value[n / 2]);
+        put_hundredths(samples.value[0]);
+        put_hundredths(samples.value[n - 1]);
+        print("\n");
+    }
+    samples_start();
+}
+
+void report_value(const char *name, uint64_t value)
+{
+    print("bench %s %lu\n", name, value);
+}
+
+// First thing of all: how far the machine was when this guest's first instruction ran.
+static void role_boot(void)
+{
+    report_value("entry_instructions", entry_ticks * tick_cost() / 100);
+}
+
+static const struct {
+    const char *name;
+    void (*run)(void);
+} roles[] = {
+    {"boot", role_boot}, {"exits", role_exits}, {"interrupts", role_interrupts}, {"pair", role_pair},
+    {"yield", role_yield}, {"spin", role_spin}, {"virtio", role_virtio},
+};
+
+static bool asked_for(const char *name)
+{
+    for (const char *at = board.bootargs; *at; at++) {
+        if (text_starts(at, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void guest_main(void)
+{
+    for (unsigned i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
+        if (asked_for(roles[i].name)) {
+            roles[i].run();
+        }
+    }
+    print("bench done\n");
+    power_off();
+}

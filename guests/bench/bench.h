@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// bench: how many instructions an operation takes, seen from inside a guest.
+//
+// Under `qemu-system-aarch64 -icount shift=0,sleep=off` each executed instruction moves the virtual clock by one
+// nanosecond, so the guest's own counter counts instructions, the hypervisor's included, in steps of 1e9 / CNTFRQ.
+// Operations are measured in batches, which gives fractions of a step; the loop around them is taken off. Values are
+// kept in hundredths of an instruction.
+#pragma once
+
+#include "guests/lib/guest.h"
+
+#define SAMPLES 1000u // of each operation, as far as it is not said otherwise
+#define BATCH 64u
+
+struct samples {
+    unsigned count;
+    uint64_t value[SAMPLES]; // hundredths
+};
+extern struct samples samples;
+
+// Instructions of one counter tick, in hundredths.
+uint64_t tick_cost(void);
+
+void samples_start(void);
+void samples_add(uint64_t hundredths);
+// Adds a batch: `ticks` of the counter for `n` operations, of which `own` instructions each are not the operation's.
+void samples_add_batch(uint64_t ticks, unsigned n, unsigned own);
+// Prints "bench NAME MEDIAN MIN MAX" and starts anew.
+void samples_report(const char *name);
+void report_value(const char *name, uint64_t value);
+
+// Roles; `bootargs` says which one a guest plays.
+void role_exits(void);
+void role_interrupts(void);
+void role_pair(void);
+void role_yield(void);
+void role_spin(void);
+void role_virtio(void);
