@@ -54,6 +54,7 @@ void samples_report(const char *name)
 {
     unsigned n = samples.count;
 
+    MARK(MARK_SERIES);
     if (n) {
         sort(samples.value, n);
         print("bench %s", name);

@@ -22,6 +22,12 @@ extern struct samples samples;
 // Instructions of one counter tick, in hundredths.
 uint64_t tick_cost(void);
 
+// For the emulator's plugin (tools/bench_plugin): instructions without effect.
+#define MARK_BEGIN 0x4c01
+#define MARK_END 0x4c02
+#define MARK_SERIES 0x4c03
+#define MARK(n) __asm__ volatile("movz xzr, %0" : : "i"(n))
+
 void samples_start(void);
 void samples_add(uint64_t hundredths);
 // Adds a batch: `ticks` of the counter for `n` operations, of which `own` instructions each are not the operation's.

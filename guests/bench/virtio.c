@@ -136,10 +136,12 @@ static void measure_console(uint64_t slot)
     for (unsigned i = 0; i < REQUESTS; i++) {
         uint64_t t0 = time_now();
 
+        MARK(MARK_BEGIN);
         for (unsigned k = 0; k < 8; k++) {
             data[0] = k == 7 ? '\n' : '.';
             request(slot, CONSOLE_TX, false);
         }
+        MARK(MARK_END);
         samples_add_batch(time_now() - t0, 8, 0);
     }
     samples_report("virtio_console_byte");
@@ -157,10 +159,12 @@ static void measure_block(uint64_t slot)
     for (unsigned i = 0; i < REQUESTS; i++) {
         uint64_t t0 = time_now();
 
+        MARK(MARK_BEGIN);
         for (unsigned k = 0; k < 8; k++) {
             header.sector = (uint64_t)k * SECTOR_COUNT;
             request(slot, 0, false);
         }
+        MARK(MARK_END);
         samples_add_batch(time_now() - t0, 8, 0);
     }
     samples_report("virtio_blk_4k");

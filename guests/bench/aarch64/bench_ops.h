@@ -23,12 +23,15 @@ extern const char vectors[], vectors_count[], vectors_timer[], vectors_sled[], s
     {                                                                                                       \
         uint64_t t0, t1;                                                                                    \
                                                                                                             \
+        MARK(MARK_BEGIN);                                                                                   \
+                                                                                                            \
         __asm__ volatile("isb\n\tmrs %[t0], cntvct_el0\n"                                                   \
                          "1:\n\t" body "\n\tsubs %[n], %[n], #1\n\tb.ne 1b\n\t"                             \
                          "mrs %[t1], cntvct_el0"                                                            \
                          : [t0] "=&r"(t0), [t1] "=&r"(t1), [n] "+&r"(n)                                     \
                          : [a] "r"(a), [b] "r"(b)                                                           \
                          : SCRATCH);                                                                        \
+        MARK(MARK_END);                                                                                     \
         return t1 - t0;                                                                                     \
     }
 

@@ -13,12 +13,14 @@ static uint64_t sgi_batch(uint64_t n)
 {
     uint64_t t0, t1;
 
+    MARK(MARK_BEGIN);
     __asm__ volatile("mov x20, #0\n\tmsr daifclr, #2\n\tisb\n\tmrs %[t0], cntvct_el0\n"
                      "1:\n\tmsr S3_0_C12_C11_5, %[sgi]\n\tsubs %[n], %[n], #1\n\tb.ne 1b\n\t"
                      "mrs %[t1], cntvct_el0\n\tmsr daifset, #2"
                      : [t0] "=&r"(t0), [t1] "=&r"(t1), [n] "+&r"(n)
                      : [sgi] "r"(SGI_OF(SGI_INTID, 0))
                      : SCRATCH, "x20", "x21");
+    MARK(MARK_END);
     return t1 - t0;
 }
 
@@ -27,12 +29,14 @@ static uint64_t timer_batch(uint64_t n)
     uint64_t t0, t1;
 
     write_sysreg("cntv_cval_el0", 0);
+    MARK(MARK_BEGIN);
     __asm__ volatile("mov x20, #0\n\tmsr daifclr, #2\n\tisb\n\tmrs %[t0], cntvct_el0\n"
                      "1:\n\tmsr cntv_ctl_el0, %[on]\n\tsubs %[n], %[n], #1\n\tb.ne 1b\n\t"
                      "mrs %[t1], cntvct_el0\n\tmsr daifset, #2"
                      : [t0] "=&r"(t0), [t1] "=&r"(t1), [n] "+&r"(n)
                      : [on] "r"((uint64_t)1)
                      : SCRATCH, "x20", "x21");
+    MARK(MARK_END);
     return t1 - t0;
 }
 
@@ -45,6 +49,7 @@ static uint64_t deadline_late(unsigned step, bool sleep)
 
     write_sysreg("cntv_cval_el0", deadline);
     write_sysreg("cntv_ctl_el0", 1);
+    MARK(MARK_BEGIN);
     if (sleep) {
         __asm__ volatile("mov x20, #0\n\tdsb sy\n\tmsr daifclr, #2\n1:\n\twfi\n\tcbz x20, 1b\n\tmsr daifset, #2"
                          : "=r"(seen)
@@ -56,6 +61,7 @@ static uint64_t deadline_late(unsigned step, bool sleep)
                          : "r"(sled)
                          : SCRATCH, "x20");
     }
+    MARK(MARK_END);
     return seen - deadline;
 }
 

@@ -17,6 +17,7 @@ static uint64_t turns(uint64_t n, uint64_t sgi)
 {
     uint64_t t0, t1;
 
+    MARK(MARK_BEGIN);
     __asm__ volatile("mov x20, #0\n\tmov x21, #0\n\tisb\n\tmrs %[t0], cntvct_el0\n"
                      "1:\n\tmsr S3_0_C12_C11_5, %[sgi]\n"
                      "2:\n\twfi\n\tmsr daifclr, #2\n\tmsr daifset, #2\n\tcmp x20, x21\n\tb.eq 2b\n\t"
@@ -24,6 +25,7 @@ static uint64_t turns(uint64_t n, uint64_t sgi)
                      : [t0] "=&r"(t0), [t1] "=&r"(t1), [n] "+&r"(n)
                      : [sgi] "r"(sgi)
                      : SCRATCH, "x20", "x21");
+    MARK(MARK_END);
     return t1 - t0;
 }
 
