@@ -28,7 +28,7 @@ def main():
         person.send("\x01x")
         person.expect(pexpect.EOF, timeout=30)
     except (pexpect.TIMEOUT, pexpect.EOF) as e:
-        print(f"\nFAILED make run: {type(e).__name__}: waited for {person.searcher}")
+        print(f"\nFAILED make run: {type(e).__name__}; last seen: {(person.before or str())[-300:]!r}")
         return 1
     finally:
         person.close(force=True)
