@@ -24,6 +24,7 @@
 #define TYPED_PER_PASS 64u
 #define LOG_LINES_PER_PASS 16u
 #define POLL_MS 10u
+#define GATHER_MS 2u // how long a guest's output may gather before the worker is woken for it
 
 struct channel {
     struct char_backend be;
@@ -50,6 +51,8 @@ static struct {
     struct thread *thread;
     struct completion work;
     _Atomic bool kicked;
+    struct timer gather;
+    _Atomic bool gathering; // the timer is set
     _Atomic bool busy; // there is something that is not on the wire yet
     uint64_t log_position;
     char log_line[LOG_LINE_MAX];
@@ -62,6 +65,24 @@ static void kick(void)
     if (mux.started && !atomic_exchange_explicit(&mux.kicked, true, memory_order_acq_rel)) {
         completion_signal(&mux.work);
     }
+}
+
+static void gather_fired(struct timer *t)
+{
+    (void)t;
+    atomic_store_explicit(&mux.gathering, false, memory_order_release);
+    kick();
+}
+
+// A guest prints byte by byte: waking the worker for each would cost far more than the byte.
+static void kick_soon(void)
+{
+    atomic_store_explicit(&mux.busy, true, memory_order_release);
+    if (!mux.started || atomic_load_explicit(&mux.gathering, memory_order_relaxed) ||
+        atomic_exchange_explicit(&mux.gathering, true, memory_order_acq_rel)) {
+        return;
+    }
+    timer_set(&mux.gather, arch_time_now() + time_from_ms(GATHER_MS));
 }
 
 // Called by the logic, under the lock.
@@ -96,9 +117,14 @@ static size_t channel_write(struct char_backend *be, const void *buf, size_t len
     struct channel *c = channel_of(be);
     irq_state_t irq = spin_lock_irqsave(&mux.lock);
     size_t n = char_mux_write(&mux.core, c->slot, buf, len);
+    bool filling = char_ring_used(&c->guest.out) > CHAR_MUX_OUT_SIZE / 2;
 
     spin_unlock_irqrestore(&mux.lock, irq);
-    kick();
+    if (filling) {
+        kick();
+    } else {
+        kick_soon();
+    }
     return n;
 }
 
@@ -415,6 +441,7 @@ enum status char_mux_start(enum console_mode mode, const struct char_mux_ops *op
         return E_NOMEM;
     }
     completion_init(&mux.work);
+    timer_setup(&mux.gather, gather_fired);
     mux.ops = ops;
     mux.thread = t;
     irq_state_t irq = spin_lock_irqsave(&mux.lock);

@@ -155,7 +155,7 @@ static void lines_and_log(void **state)
     say(1, "beat 1\n");
     log_info("hello %d", 42);
     say(0, "booting\r\n");
-    run_ms(1);
+    run_ms(3); // output gathers for a moment
     assert_true(seen("[heartbeat] beat 1\r\n"));
     assert_true(seen("[lodge] hello 42\r\n"));
     assert_true(seen("[linux] booting\r\n"));
@@ -168,7 +168,7 @@ static void prompt_after_a_pause_then_silence(void **state)
     say(0, "~ # ");
     run_ms(19);
     assert_int_equal(wire_len, 0);
-    run_ms(2);
+    run_ms(4);
     assert_true(seen("[linux] ~ # "));
     run_ms(1000);
     assert_int_equal(host_timer_deadline(0), UINT64_MAX); // the worker sleeps without a timer
