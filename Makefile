@@ -55,7 +55,7 @@ image-objs := $(addprefix $(B)/,$(common-objs) $(driver-objs) $(arch-objs) $(boa
 host-lib   := $(H)/liblodge.a
 
 # ---- image -------------------------------------------------------------------------------------------------------
-.PHONY: all image run disk test check unit qemu-test selftest fuzz setup clean help guests vmconf
+.PHONY: all image run disk test check unit qemu-test selftest soak fuzz setup clean help guests vmconf
 all image: $(OUT)/lodge.bin $(OUT)/lodge.elf
 ready := $(DEPS)/.ready
 
@@ -175,6 +175,8 @@ selftest: $(ready)
 	$(Q)$(PYTHON) tests/run_qemu.py --select selftest
 qemu-test: $(ready)
 	$(Q)$(PYTHON) tests/run_qemu.py $(if $(T),--select $(T))
+soak: $(ready)
+	$(Q)$(PYTHON) tests/soak.py --minutes $(or $(MIN),30) --smp $(SMP)
 test:
 	$(Q)$(PYTHON) tests/run_all.py
 

@@ -120,9 +120,28 @@ static void take_input(void)
     }
 }
 
+// "run=spin" on the command line is typed for us at the start.
+static void run_bootarg(void)
+{
+    const char *at = board.bootargs;
+
+    while (*at && !text_starts(at, "run=")) {
+        at++;
+    }
+    if (*at) {
+        size_t n = text_copy(line, sizeof(line), at + 4);
+
+        for (size_t i = 0; i < n; i++) {
+            line[i] = line[i] == ' ' ? '\0' : line[i];
+        }
+        answer();
+    }
+}
+
 void guest_main(void)
 {
     print("heartbeat: up, type help\n");
+    run_bootarg();
     timer_start(time_hz());
     for (;;) {
         while (beats < timer_periods()) {
