@@ -118,7 +118,7 @@ def test_linux_sees_an_ordinary_board():
         m.shell("cat /proc/device-tree/compatible", r"dummy-virt")
         m.shell("cat /proc/interrupts", r"GICv3|arch_timer")
         m.shell("dmesg | grep -i psci", r"PSCIv1\.\d detected in firmware")
-        m.shell("date +%Y", r"\b20\d\d\b")
+        m.shell("cat /sys/class/rtc/rtc0/name", r"pl031")
         m.shell("dmesg | grep -c -E 'Call trace|BUG|WARNING:' ; true", r"\b0\b")
 
 
@@ -135,8 +135,13 @@ def test_gzip_kernel(work):
 
 def test_user_device_tree(work):
     """A tree of the user's own gets memory, chosen and initrd patched."""
+    import subprocess
     from test_boot import machine_tree
-    tree = machine_tree(work)
+    tree = f"{work}/machine.dtb"
+    machine_tree(work)
+    for node in ("pl061@9030000", "gpio-keys", "pcie@10000000", "fw-cfg@9020000", "flash@0", "pmu",
+                 "platform-bus@c000000", "intc@8000000/its@8080000", "cpus/cpu@1", "cpus/cpu-map"):
+        subprocess.run(["fdtput", "-r", tree, "/" + node], capture_output=True, check=False)  # not on our board
     disk = Disk(f"{work}/disk.img", 96, {"/Image": guest_file("kernel"), "/initrd": guest_file("initrd"),
                                          "/board.dtb": tree})
     toml = vm("linux", "/Image", "200M", "", 'source = "fat"\ninitrd = "/initrd"\ndtb = "/board.dtb"') + HEARTBEAT
