@@ -1,0 +1,6 @@
+# Compiler and flags of the architecture (kernel code never touches FP or vector registers: the guest's stay live in them;
+# nor gp, which no linker relaxation uses, so an exit need not save it).
+cross-prefixes := riscv64-linux-gnu- riscv64-unknown-elf-
+arch-cflags    := -march=rv64imac_zicsr_zifencei -mabi=lp64 -mcmodel=medany -mno-relax -mstrict-align \
+                  -msmall-data-limit=0
+arch-ldflags   := -march=rv64imac_zicsr_zifencei -mabi=lp64 -Wl,--no-relax -Wl,-z,norelro

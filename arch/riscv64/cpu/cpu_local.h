@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the assembler of arch/riscv64/cpu offers its neighbours.
+#pragma once
+
+#include "kernel/lib/types.h"
+
+extern const char trap_vector[];
+void context_start(void);
+
+// One load or store of 32 bits; false when it faulted.
+bool probe_access(volatile uint32_t *va, uint32_t *value, bool write);
+// Can this hart use stimecmp? False when reading it traps.
+bool probe_stimecmp(void);

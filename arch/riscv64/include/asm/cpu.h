@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The inline part of the CPU contract: interrupt mask, per-CPU pointer (tp), the saved context of a thread.
+#pragma once
+
+#include <asm/csr.h>
+
+struct cpu;
+
+// What a C function must preserve (RISC-V psABI, 2.1).
+struct arch_context {
+    uint64_t ra, sp;
+    uint64_t s[12];
+};
+
+static inline struct cpu *arch_this_cpu(void)
+{
+    struct cpu *c;
+
+    asm("mv %0, tp" : "=r"(c));
+    return c;
+}
+
+static inline void arch_irq_disable(void)
+{
+    asm volatile("csrci sstatus, 2" ::: "memory");
+}
+
+static inline void arch_irq_enable(void)
+{
+    asm volatile("csrsi sstatus, 2" ::: "memory");
+}
+
+static inline unsigned long arch_irq_save(void)
+{
+    unsigned long status;
+
+    asm volatile("csrrci %0, sstatus, 2" : "=r"(status)::"memory");
+    return status & SSTATUS_SIE;
+}
+
+static inline void arch_irq_restore(unsigned long state)
+{
+    asm volatile("csrs sstatus, %0" ::"r"(state) : "memory");
+}
+
+static inline bool arch_irq_enabled(void)
+{
+    return (csr_read(sstatus) & SSTATUS_SIE) != 0;
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A virtual CPU of riscv64: what an exit saves, and what only a switch to another vCPU moves.
+#pragma once
+
+#include "kernel/lib/types.h"
+
+struct arch_vm;
+struct arch_vcpu;
+struct vcpu_upcalls;
+
+// On the vCPU thread's stack while it is inside arch_vcpu_run(). An exit stores ra, sp, tp, t0-t6, a0-a7 and the return
+// state; the callee-saved registers (and gp, which the hypervisor does not use) are stored only for exits that ask for
+// it (virt/exit_asm.S).
+struct guest_frame {
+    uint64_t x[32]; // by number; x[0] is 0
+    uint64_t pc;
+    uint64_t sstatus; // SPP: VS or VU
+    uint64_t hstatus;
+    struct arch_vcpu *vcpu;
+    uint64_t host_tp;
+};
+
+struct guest_csrs {
+    uint64_t vsstatus, vsie, vstvec, vsscratch, vsepc, vscause, vstval, vsatp;
+    uint64_t scounteren, senvcfg; // VS-mode uses the real ones
+    uint64_t vstimecmp;           // with Sstc; without: the emulated deadline, in guest time
+    uint64_t hvip;
+};
+
+struct guest_fp {
+    uint64_t f[32];
+    uint64_t fcsr;
+};
+
+struct arch_vcpu {
+    _Atomic uint32_t requests;  // bits owned by vmm/core; looked at before every entry
+    _Atomic uint32_t irq_edge;  // by interrupt number: to be set in hvip once
+    _Atomic uint32_t irq_level; // by interrupt number: level of the inputs that stay
+    uint32_t index;             // hart id
+    struct arch_vm *vm;
+    const struct vcpu_upcalls *up;
+    struct guest_frame *frame; // NULL outside arch_vcpu_run()
+    struct guest_frame start;  // registers while outside
+    struct guest_csrs csr;
+    struct guest_fp fp;
+    uint64_t fs; // sstatus.FS when not loaded: off, or whether fp is valid
+    bool loaded;
+};
