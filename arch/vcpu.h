@@ -134,6 +134,12 @@ unsigned arch_vcpu_timer_irqs(const struct vcpu_timer_irq **out);
 // Enters the guest and stays until an upcall says VCPU_LEAVE. The vCPU is loaded on this CPU. Interrupts masked.
 void arch_vcpu_run(struct arch_vcpu *av);
 
+// Virtual interrupt lines of a vCPU whose interrupt controller's CPU interface is emulated; a reset lowers them. On the CPU
+// where it is loaded, interrupts masked, or while it is loaded nowhere.
+#define VCPU_LINE_IRQ 1u
+#define VCPU_LINE_FIQ 2u
+void arch_vcpu_set_irq(struct arch_vcpu *av, uint32_t lines);
+
 // True when the idle instruction traps; the scheduler's choice. Takes effect at the next entry.
 void arch_vcpu_trap_idle(struct arch_vcpu *av, bool trap);
 

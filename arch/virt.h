@@ -24,3 +24,7 @@ enum status arch_virt_enable(void);
 // Per-VM state: `root` is the guest page table's root, `vmid` its identifier. vCPU or worker thread.
 enum status arch_vm_create(struct arch_vm *vm, hpa_t root, unsigned vmid);
 void arch_vm_destroy(struct arch_vm *vm);
+
+// The VM's interrupt controller has no CPU registers: those that the machine may have are undefined for the guest, and no
+// feature register tells of them. Before a vCPU runs.
+void arch_vm_hide_irq_regs(struct arch_vm *vm);

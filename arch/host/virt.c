@@ -42,6 +42,11 @@ enum status arch_vm_create(struct arch_vm *vm, hpa_t root, unsigned vmid)
     return OK;
 }
 
+void arch_vm_hide_irq_regs(struct arch_vm *vm)
+{
+    vm->irq_regs_hidden = true;
+}
+
 void arch_vm_destroy(struct arch_vm *vm)
 {
     vm->created = false;
@@ -73,6 +78,7 @@ void arch_vcpu_reset(struct arch_vcpu *av, const struct vcpu_entry *entry)
     av->regs[32] = entry->pc;
     av->timer_deadline = UINT64_MAX;
     av->timer_lines = 0;
+    av->irq_lines = 0;
     av->script = scripts[av->index].steps;
     av->step_count = scripts[av->index].count;
     av->position = 0;
@@ -110,6 +116,11 @@ uint64_t arch_vcpu_timer_deadline(const struct arch_vcpu *av)
 uint32_t arch_vcpu_timer_lines(const struct arch_vcpu *av)
 {
     return av->timer_lines;
+}
+
+void arch_vcpu_set_irq(struct arch_vcpu *av, uint32_t lines)
+{
+    av->irq_lines = lines;
 }
 
 void arch_vcpu_trap_idle(struct arch_vcpu *av, bool trap)

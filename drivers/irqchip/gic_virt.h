@@ -3,7 +3,8 @@
 // The GIC's virtual CPU interface as the virtual controller sees it: list registers and their control.
 //
 // The neutral list-register layout is GICv3's ICH_LR<n>_EL2 (Arm IHI 0069, 12.4.7), which the GICv2 driver
-// converts to GICH_LRn (Arm IHI 0048, 5.3.15). All calls on the CPU whose interface is meant, interrupts
+// converts to GICH_LRn (Arm IHI 0048, 5.3.15). An SGI of a GICv2 guest has its sender in bits 12:10 of VINTID, as the GICv3
+// layout has it for such guests. All calls on the CPU whose interface is meant, interrupts
 // masked.
 #pragma once
 
@@ -14,6 +15,9 @@
 
 // ICH_LR<n>_EL2 fields.
 #define LR_VINTID_MASK MASK64(0, 32)
+#define LR_INTID_MASK MASK64(0, 10)
+#define LR_SOURCE_SHIFT 10
+#define LR_SOURCE_MASK MASK64(10, 3)
 #define LR_PINTID_SHIFT 32
 #define LR_PINTID_MASK MASK64(32, 13)
 #define LR_EOI_MAINT BIT64(41) // when LR_HW is clear: maintenance interrupt on deactivation
@@ -29,6 +33,18 @@
 #define HCR_UIE BIT64(1) // underflow: none or one list register valid
 #define HCR_LRENPIE BIT64(2)
 #define HCR_NPIE BIT64(3) // no pending interrupt in the list registers
+#define HCR_TDIR BIT64(14) // writes to ICC_DIR_EL1 trap; only where traps_dir says so
+
+// ICH_VMCR_EL2 fields.
+#define VMCR_GRP0 BIT64(0)
+#define VMCR_GRP1 BIT64(1)
+#define VMCR_ACK_CTL BIT64(2)
+#define VMCR_FIQ_EN BIT64(3)
+#define VMCR_CBPR BIT64(4)
+#define VMCR_EOIM BIT64(9)
+#define VMCR_BPR1_SHIFT 18
+#define VMCR_BPR0_SHIFT 21
+#define VMCR_PMR_SHIFT 24
 
 struct gic_virt_state {
     uint64_t vmcr; // ICH_VMCR_EL2 layout
@@ -40,6 +56,9 @@ struct gic_virt_state {
 struct gic_virt_ops {
     unsigned version; // of the host: 2 or 3
     unsigned maintenance_irq;
+    bool traps_dir;    // HCR_TDIR works
+    hpa_t gicv;        // GICv2: the CPU interface that guests may be given, GICV
+    uint64_t gicv_size; // 0: none
     unsigned (*lr_count)(void);
     unsigned (*priority_bits)(void); // implemented in the virtual interface: 5 to 8
     uint64_t (*read_lr)(unsigned n);
@@ -51,6 +70,8 @@ struct gic_virt_ops {
     // Interface state that is not in list registers: vmcr and the active priorities.
     void (*load)(const struct gic_virt_state *state); // vmcr, apr
     void (*save)(struct gic_virt_state *state);
+    // The guest that is loaded has no use for this interface: its registers trap. May be NULL: there are none.
+    void (*hide)(bool hidden);
 };
 
 // Of the host's controller; NULL when it has no virtualisation extension. Set by the GIC drivers at probe.

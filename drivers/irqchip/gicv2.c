@@ -205,8 +205,9 @@ static void probe_virt(const struct hw_desc *hw)
     }
     if (gich) {
         gicv2_virt_probe(gich, hw->irqs[0].irq);
+        gicv2_virt_gicv(hw->regs[3].base, hw->regs[3].size);
     } else {
-        log_warn("%s: no virtualisation registers: no virtual interrupts for guests", hw->name);
+        log_warn("%s: no virtualisation registers: guests get an emulated CPU interface", hw->name);
     }
 }
 

@@ -24,6 +24,7 @@ enum gich_reg {
 #define GICH_LR_PHYSICAL_SHIFT 10
 #define GICH_LR_PHYSICAL_ID MASK64(0, 10)
 #define GICH_LR_EOI BIT64(19) // when HW is clear
+#define GICH_LR_SOURCE MASK64(10, 3) // when HW is clear: CPUID, at the place of LR_SOURCE_MASK
 #define GICH_LR_PRIORITY_SHIFT 23
 #define GICH_LR_PRIORITY MASK64(0, 5) // the upper five of eight bits
 #define GICH_LR_PENDING BIT64(28)
@@ -44,8 +45,8 @@ uint32_t gicv2_lr_from_v3(uint64_t lr)
     v |= lr & LR_GROUP1 ? GICH_LR_GRP1 : 0;
     if (lr & LR_HW) {
         v |= GICH_LR_HW | (lr >> LR_PINTID_SHIFT & GICH_LR_PHYSICAL_ID) << GICH_LR_PHYSICAL_SHIFT;
-    } else if (lr & LR_EOI_MAINT) {
-        v |= GICH_LR_EOI;
+    } else {
+        v |= (lr & LR_SOURCE_MASK) | (lr & LR_EOI_MAINT ? GICH_LR_EOI : 0);
     }
     return (uint32_t)v;
 }
@@ -61,8 +62,8 @@ uint64_t gicv2_lr_to_v3(uint32_t gich)
     lr |= v & GICH_LR_GRP1 ? LR_GROUP1 : 0;
     if (v & GICH_LR_HW) {
         lr |= LR_HW | (v >> GICH_LR_PHYSICAL_SHIFT & GICH_LR_PHYSICAL_ID) << LR_PINTID_SHIFT;
-    } else if (v & GICH_LR_EOI) {
-        lr |= LR_EOI_MAINT;
+    } else {
+        lr |= (v & GICH_LR_SOURCE) | (v & GICH_LR_EOI ? LR_EOI_MAINT : 0);
     }
     return lr;
 }
@@ -143,6 +144,12 @@ static struct gic_virt_ops ops = {
     .load = load,
     .save = save,
 };
+
+void gicv2_virt_gicv(hpa_t gicv, uint64_t size)
+{
+    ops.gicv = gicv;
+    ops.gicv_size = size;
+}
 
 void gicv2_virt_probe(volatile void *gich, unsigned maintenance_irq)
 {

@@ -8,6 +8,9 @@
 // `gich` is the mapped GICH block. Announces the interface through gic_virt_set(). Boot CPU.
 void gicv2_virt_probe(volatile void *gich, unsigned maintenance_irq);
 
+// Where the CPU interface for guests lies. Boot CPU.
+void gicv2_virt_gicv(hpa_t gicv, uint64_t size);
+
 // Every CPU: list registers and active priorities empty, interface off. Nothing without gicv2_virt_probe().
 void gicv2_virt_init_cpu(void);
 

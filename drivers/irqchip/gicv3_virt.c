@@ -12,6 +12,11 @@
 #define ICH_VTR_PREBITS(vtr) ((unsigned)((vtr) >> 26 & 7) + 1)
 #define ICH_VTR_PRIBITS(vtr) ((unsigned)((vtr) >> 29 & 7) + 1)
 
+#define ICH_VTR_TDS BIT64(19)
+#define ICH_HCR_TC BIT64(10)
+#define ICH_HCR_TALL0 BIT64(11)
+#define ICH_HCR_TALL1 BIT64(12)
+
 static unsigned lr_total;
 static unsigned apr_total; // active priority registers of each group: 1, 2 or 4
 static unsigned pri_bits;
@@ -144,8 +149,18 @@ static void save(struct gic_virt_state *state)
     }
 }
 
+// ICC_SRE_EL1 has a trap of its own, ICC_SRE_EL2.Enable = 0, where that bit can be cleared.
+static void hide(bool hidden)
+{
+    uint64_t sre = read_icc_sre_el2();
+
+    write_ich_hcr(hidden ? ICH_HCR_TC | ICH_HCR_TALL0 | ICH_HCR_TALL1 : 0);
+    write_icc_sre_el2(hidden ? sre & ~ICC_SRE_EL2_ENABLE : sre | ICC_SRE_EL2_ENABLE);
+}
+
 static struct gic_virt_ops ops = {
     .version = 3,
+    .hide = hide,
     .lr_count = lr_count,
     .priority_bits = priority_bits,
     .read_lr = read_lr,
@@ -167,6 +182,7 @@ void gicv3_virt_probe(unsigned maintenance_irq)
     pri_bits = ICH_VTR_PRIBITS(vtr);
     apr_total = prebits <= 5 ? 1 : 1u << (prebits - 5);
     ops.maintenance_irq = maintenance_irq;
+    ops.traps_dir = (vtr & ICH_VTR_TDS) != 0;
     gic_virt_set(&ops);
 }
 

@@ -33,6 +33,9 @@ struct virqchip_ops {
     // A host interrupt is forwarded: hardware-linked delivery of `host_irq` as `line` of this vCPU. True: the guest
     // will deactivate it. On the vCPU's own CPU, interrupts masked.
     bool (*forward)(struct virqchip *chip, unsigned vcpu, unsigned line, unsigned host_irq);
+    // Has the guest not yet deactivated what was forwarded as `line` of this vCPU? Until then the host interrupt stays silent.
+    // On the vCPU's own CPU when it is loaded. NULL: nothing is ever forwarded.
+    bool (*forwarded)(struct virqchip *chip, unsigned vcpu, unsigned line);
     // A trapped write to the guest's "send SGI" register (aarch64: which = 0 SGI1R, 1 ASGI1R, 2 SGI0R).
     void (*send_sgi)(struct virqchip *chip, unsigned vcpu, unsigned which, uint64_t value);
 

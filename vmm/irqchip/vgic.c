@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "kernel/mm/pool.h"
+#include "arch/virt.h"
 #include "vmm/core/io_bus.h"
 #include "vmm/core/vm.h"
 #include "vmm/irqchip/vgic_state.h"
@@ -19,6 +20,7 @@ static void cpu_reset(struct vgic_cpu *cpu)
                              .waker = GICR_WAKER_SLEEP | GICR_WAKER_ASLEEP};
 
     vgic_block_reset(&fresh.priv, true);
+    fresh.priv.enabled = cpu->frame.vgic->v2 ? GIC_PRIVATE_SGIS : 0; // as on a GIC-400: SGIs are always enabled
     memcpy(fresh.priv.host_irq, cpu->priv.host_irq, sizeof(fresh.priv.host_irq));
     *cpu = fresh;
     cpu->hw.hcr = HCR_EN;
@@ -34,7 +36,7 @@ void vgic_reset(struct virqchip *chip)
         vgic_block_reset(&g->spi[i], false);
     }
     for (unsigned i = 0; i < ARRAY_SIZE(g->target); i++) {
-        g->affinity[i] = 0;
+        g->affinity[i] = g->v2; // GICv2: a mask, and guests made for one CPU never write it
         g->target[i] = 0;
         g->holder[i] = VGIC_NO_VCPU;
     }
@@ -105,6 +107,7 @@ static void maps_destroy(struct vgic *g)
     vreg_map_destroy(&g->id_map);
     vreg_map_destroy(&g->rd_map);
     vreg_map_destroy(&g->sgi_map);
+    vreg_map_destroy(&g->gicc_map);
 }
 
 static void vgic_free(struct vgic *g)
@@ -119,18 +122,30 @@ static void vgic_free(struct vgic *g)
     pool_free(g, sizeof(*g));
 }
 
+// Absent only when the bus has gone already; nothing else can be done about it either.
+static void regions_remove(struct vgic *g, struct vm *vm)
+{
+    (void)!io_bus_remove(&vm->mmio, g->gicd_base);
+    if (!g->v2) {
+        (void)!io_bus_remove(&vm->mmio, g->gicr_base);
+        return;
+    }
+    (void)!io_bus_remove(&vm->mmio, g->gicc_base + (g->emulated ? 0 : PAGE_SIZE));
+    if (!g->emulated) {
+        (void)!aspace_unmap(&vm->stage2, g->gicc_base, PAGE_SIZE); // one page: no split, cannot fail
+    }
+}
+
 static void vgic_destroy(struct virqchip *chip)
 {
     struct vgic *g = vgic_of(chip);
 
-    // Absent only when the bus has gone already; nothing else can be done about it either.
-    (void)!io_bus_remove(&chip->vm->mmio, g->gicd_base);
-    (void)!io_bus_remove(&chip->vm->mmio, g->gicr_base);
+    regions_remove(g, chip->vm);
     vgic_free(g);
 }
 
 static const struct virqchip_ops vgic_ops = {
-    .name = "vgicv3",
+    .name = "vgic",
     .reset = vgic_reset,
     .destroy = vgic_destroy,
     .set_line = vgic_set_line,
@@ -142,6 +157,7 @@ static const struct virqchip_ops vgic_ops = {
     .maintenance = vgic_maintenance,
     .pending = vgic_pending,
     .forward = vgic_forward,
+    .forwarded = vgic_forwarded,
     .send_sgi = vgic_send_sgi,
     .save = vgic_save,
     .restore = vgic_restore,
@@ -149,7 +165,13 @@ static const struct virqchip_ops vgic_ops = {
 
 static enum status plan_check(const struct vm *vm, const struct plan_gic *plan)
 {
-    if (!gic_virt() || gic_virt()->version != 3 || plan->version == 2) {
+    if (plan->version == 2) {
+        return vm->vcpu_count == 0 || vm->vcpu_count > GICV2_CPU_MAX || plan->gicd_size < GICV2_DIST_SIZE ||
+                       plan->gicc_size < GICV2_CPUIF_SIZE || plan->spi_count > VGIC_INTID_LIMIT - VGIC_PRIVATE
+                   ? E_INVAL
+                   : OK;
+    }
+    if (!gic_virt() || gic_virt()->version != 3) {
         return E_UNSUPPORTED;
     }
     if (vm->vcpu_count == 0 || vm->vcpu_count > VGIC_VCPU_MAX || plan->gicd_size != GIC_FRAME_SIZE ||
@@ -162,8 +184,13 @@ static enum status plan_check(const struct vm *vm, const struct plan_gic *plan)
 
 static enum status maps_create(struct vgic *g)
 {
-    enum status st = vreg_map_create(&g->dist_map, vgic_dist_rows, vgic_dist_row_count, GICD_MAP_SIZE);
+    enum status st;
 
+    if (g->v2) {
+        st = vreg_map_create(&g->dist_map, vgic_dist_v2_rows, vgic_dist_v2_row_count, GICV2_DIST_SIZE);
+        return st != OK ? st : vreg_map_create(&g->gicc_map, vgic_gicc_rows, vgic_gicc_row_count, GICV2_CPUIF_SIZE);
+    }
+    st = vreg_map_create(&g->dist_map, vgic_dist_rows, vgic_dist_row_count, GICD_MAP_SIZE);
     st = st != OK ? st : vreg_map_create(&g->id_map, vgic_id_rows, vgic_id_row_count, GIC_ID_SIZE);
     st = st != OK ? st : vreg_map_create(&g->rd_map, vgic_rd_rows, vgic_rd_row_count, GICR_MAP_SIZE);
     return st != OK ? st : vreg_map_create(&g->sgi_map, vgic_sgi_rows, vgic_sgi_row_count, GICR_MAP_SIZE);
@@ -190,6 +217,50 @@ static enum status regions_add(struct vgic *g, struct vm *vm)
     return st;
 }
 
+// A GICv2's second part: the CPU interface. GICV has a page for GICC_DIR alone, which is emulated even then: the hardware
+// could not say which of the interrupts without a list register the guest deactivates.
+static enum status regions_add_v2(struct vgic *g, struct vm *vm)
+{
+    struct io_region dist = {
+        .base = g->gicd_base, .size = GICV2_DIST_SIZE, .access = vgic_dist_v2_access, .dev = g, .name = "gicd"};
+    struct io_region cpuif = {
+        .base = g->gicc_base, .size = GICV2_CPUIF_SIZE, .access = vgic_gicc_access, .dev = g, .name = "gicc"};
+    struct mem_attr attr = {.perm = PERM_R | PERM_W, .type = MEM_DEVICE};
+    enum status st = io_bus_add(&vm->mmio, &dist, NULL);
+
+    if (st != OK) {
+        return st;
+    }
+    if (!g->emulated) {
+        cpuif.base += PAGE_SIZE;
+        cpuif.size = PAGE_SIZE;
+        cpuif.access = vgic_dir_access;
+        st = aspace_map(&vm->stage2, g->gicc_base, gic_virt()->gicv, PAGE_SIZE, attr);
+    }
+    if (st != OK) {
+        goto out_dist;
+    }
+    st = io_bus_add(&vm->mmio, &cpuif, NULL);
+    if (st == OK) {
+        return OK;
+    }
+    if (!g->emulated) {
+        (void)!aspace_unmap(&vm->stage2, g->gicc_base, PAGE_SIZE);
+    }
+out_dist:
+    (void)!io_bus_remove(&vm->mmio, dist.base);
+    return st;
+}
+
+// GICV must be a page of its own for a guest to get it.
+static bool has_gicv(const struct plan_gic *plan)
+{
+    const struct gic_virt_ops *hw = gic_virt();
+
+    return hw && hw->version == 2 && hw->gicv_size >= PAGE_SIZE && is_aligned(hw->gicv.v, PAGE_SIZE) &&
+           is_aligned(plan->gicc_base, PAGE_SIZE);
+}
+
 // What the host's virtual interface offers.
 static void hardware_limits(struct vgic *g)
 {
@@ -214,11 +285,14 @@ enum status vgic_create(struct vm *vm, const struct plan_gic *plan, struct virqc
         return E_NOMEM;
     }
     g->chip = (struct virqchip){.ops = &vgic_ops, .vm = vm, .vcpu_count = vm->vcpu_count};
-    g->hw = gic_virt();
+    g->v2 = plan->version == 2;
+    g->emulated = g->v2 && !has_gicv(plan);
+    g->hw = g->emulated ? &vgic_cpuif_ops : gic_virt();
     hardware_limits(g);
     g->block_count = 1 + (plan->spi_count + 31) / 32;
     g->gicd_base = plan->gicd_base;
     g->gicr_base = plan->gicr_base;
+    g->gicc_base = plan->gicc_base;
     g->frame.vgic = g;
     spin_init(&g->lock, LOCK_VGIC_DIST);
     g->cpus = pool_alloc_array(vm->vcpu_count, sizeof(g->cpus[0]));
@@ -230,11 +304,14 @@ enum status vgic_create(struct vm *vm, const struct plan_gic *plan, struct virqc
             g->cpus[i].index = i;
         }
         vgic_reset(&g->chip);
-        st = regions_add(g, vm);
+        st = g->v2 ? regions_add_v2(g, vm) : regions_add(g, vm);
     }
     if (st != OK) {
         vgic_free(g);
         return st;
+    }
+    if (g->v2) {
+        arch_vm_hide_irq_regs(&vm->arch);
     }
     *out = &g->chip;
     return OK;

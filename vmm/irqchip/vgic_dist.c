@@ -22,7 +22,7 @@ static uint64_t read_ctlr(void *dev, const struct vreg_access *a)
 }
 
 // A group was switched: every vCPU looks at everything again.
-static void write_ctlr(void *dev, const struct vreg_access *a)
+void vgic_write_ctlr(void *dev, const struct vreg_access *a)
 {
     struct vgic *g = ((struct vgic_frame *)dev)->vgic;
     uint32_t value = (uint32_t)a->value & (GICD_CTLR_GRP0 | GICD_CTLR_GRP1);
@@ -51,6 +51,10 @@ uint16_t vgic_vcpu_of(const struct vgic *g, uint32_t affinity)
 {
     unsigned index = (affinity >> 8 & 0xff) << 4 | (affinity & 0xf);
 
+    if (g->v2) { // a set of targets: the first that exists serves
+        affinity &= (uint32_t)MASK64(0, g->chip.vcpu_count);
+        return affinity ? (uint16_t)__builtin_ctz(affinity) : VGIC_NO_VCPU;
+    }
     if ((affinity & ~0xff0fu) != 0 || index >= g->chip.vcpu_count) {
         return VGIC_NO_VCPU;
     }
@@ -93,7 +97,7 @@ static void write_route(void *dev, const struct vreg_access *a)
     }
 
 const struct vreg vgic_dist_rows[] = {
-    RW_ROW(0x0000, 1, "GICD_CTLR", VREG_W32, read_ctlr, write_ctlr),
+    RW_ROW(0x0000, 1, "GICD_CTLR", VREG_W32, read_ctlr, vgic_write_ctlr),
     RW_ROW(0x0004, 1, "GICD_TYPER", VREG_W32, read_typer, NULL),
     CONST_ROW(0x0008, 1, "GICD_IIDR", GIC_IIDR),
     ZERO_ROW(0x000c, 1, "GICD_TYPER2"),

@@ -33,7 +33,7 @@ void vgic_private_offer(struct vgic_cpu *cpu, unsigned irq)
     }
     n = (unsigned)__builtin_ctz(free);
     vgic_lr_insert(cpu, n, irq);
-    if ((b->in_lr & m) && (cpu->hw.lr[n] & (VGIC_LR_STATE | LR_EOI_MAINT | LR_HW)) == LR_PENDING) {
+    if ((b->in_lr & m) && (cpu->hw.lr[n] & (VGIC_LR_STATE | LR_EOI_MAINT | LR_HW)) == LR_PENDING && !g->v2) {
         cpu->fast |= m;
     }
 }

@@ -14,6 +14,7 @@ struct lr_state {
     bool pend, act;
     bool soft; // pend came from `latched`
     bool hw;   // the guest's deactivation reaches the physical interrupt
+    uint8_t source; // GICv2 SGI: its sender
 };
 
 void vgic_post(struct vgic_cpu *cpu, uint32_t events)
@@ -71,7 +72,7 @@ void vgic_private_changed(struct vgic_cpu *cpu, uint32_t mask)
 
 static unsigned lr_irq(const struct vgic_cpu *cpu, unsigned n)
 {
-    return (unsigned)(cpu->hw.lr[n] & LR_VINTID_MASK);
+    return vgic_lr_irq(cpu->hw.lr[n]);
 }
 
 static void lr_write(struct vgic_cpu *cpu, unsigned n, uint64_t value)
@@ -80,6 +81,32 @@ static void lr_write(struct vgic_cpu *cpu, unsigned n, uint64_t value)
         cpu->hw.lr[n] = value;
         cpu->frame.vgic->hw->write_lr(n, value);
     }
+}
+
+// A GICv2 SGI: the same, but one sender at a time; others wait in source[].
+static uint64_t sgi_value(struct vgic_cpu *cpu, unsigned irq, struct lr_state *s)
+{
+    struct vgic_block *b = &cpu->priv;
+    const uint32_t m = vgic_bit(irq);
+    bool ok = (b->enabled & vgic_group_bits(b, vgic_ctlr(cpu->frame.vgic)) & m) != 0;
+    unsigned source;
+
+    if (s->pend && !ok) {
+        vgic_sgi_return(cpu, irq, s->source);
+        s->pend = false;
+    }
+    if (ok && !s->pend && !s->act && vgic_sgi_take(cpu, irq, &source)) {
+        s->source = (uint8_t)source;
+        s->pend = true;
+    }
+    s->soft = s->pend;
+    s->hw = false;
+    if (!s->pend && !s->act) {
+        return 0;
+    }
+    return irq | (uint64_t)s->source << LR_SOURCE_SHIFT | (uint64_t)b->priority[irq] << LR_PRIORITY_SHIFT |
+           (b->group & m ? LR_GROUP1 : 0) | (s->pend ? LR_PENDING : 0) | (s->act ? LR_ACTIVE : 0) |
+           (b->latched & m ? LR_EOI_MAINT : 0);
 }
 
 // Works out what a list register should hold for `irq`, 0 for nothing, and moves the pending latch between
@@ -95,6 +122,9 @@ static uint64_t lr_value(struct vgic_cpu *cpu, unsigned irq, struct lr_state *s)
     bool level = (b->line & ~b->edge & m) != 0;
     uint64_t v;
 
+    if (irq < 16 && g->v2) {
+        return sgi_value(cpu, irq, s);
+    }
     if (!s->hw && (b->linked & m)) {
         s->hw = !s->act;
         ok = ok && s->hw; // active as a software interrupt: the forwarded one waits for its deactivation
@@ -174,7 +204,7 @@ static void route_again(struct vgic_cpu *cpu, unsigned irq)
 
 static void lr_store(struct vgic_cpu *cpu, unsigned n, uint64_t value, const struct lr_state *s)
 {
-    unsigned irq = (unsigned)(value & LR_VINTID_MASK);
+    unsigned irq = vgic_lr_irq(value);
     struct vgic_block *b = vgic_block_of(cpu, irq);
     const uint32_t m = vgic_bit(irq);
 
@@ -225,7 +255,8 @@ static void lr_settle(struct vgic_cpu *cpu, unsigned n)
     struct lr_state s = {.pend = (v & LR_PENDING) != 0,
                          .act = (v & LR_ACTIVE) != 0,
                          .soft = (cpu->soft & vgic_bit(n)) != 0,
-                         .hw = (v & LR_HW) != 0};
+                         .hw = (v & LR_HW) != 0,
+                         .source = v & LR_HW ? 0 : (uint8_t)((v & LR_SOURCE_MASK) >> LR_SOURCE_SHIFT)};
 
     cpu->hw.lr[n] = v;
     apply_requests(b, irq, &s);
@@ -269,6 +300,9 @@ static void lr_evict(struct vgic_cpu *cpu, unsigned n)
 
     if (v & LR_PENDING && cpu->soft & vgic_bit(n)) {
         b->latched |= vgic_bit(irq);
+        if (irq < 16 && cpu->frame.vgic->v2) {
+            vgic_sgi_return(cpu, irq, (unsigned)((v & LR_SOURCE_MASK) >> LR_SOURCE_SHIFT));
+        }
     }
     if (v & LR_HW && v & LR_ACTIVE) {
         vgic_unlink(b, irq);
@@ -515,7 +549,7 @@ static void apply_posts(struct vgic_cpu *cpu)
     }
     for (unsigned group = 0; group < 2; group++) {
         mask = atomic_exchange_explicit(&cpu->sgi[group], 0, memory_order_relaxed);
-        b->latched |= mask & (group ? b->group : ~b->group);
+        b->latched |= group ? mask : mask & ~b->group;
     }
     apply_priorities(cpu);
     make_ready(cpu, 0);

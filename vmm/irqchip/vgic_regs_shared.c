@@ -32,6 +32,13 @@ static bool place_find(struct place *p, void *dev, unsigned number, unsigned vcp
         p->foreign = f->cpu->index != vcpu;
         return number == 0;
     }
+    if (number == 0 && f->vgic->v2) { // banked
+        p->cpu = &f->vgic->cpus[vcpu];
+        p->block = &p->cpu->priv;
+        p->valid = UINT32_MAX;
+        p->foreign = false;
+        return true;
+    }
     if (number == 0 || number >= f->vgic->block_count) { // SGIs and PPIs live in the redistributors
         return false;
     }
@@ -176,6 +183,18 @@ static void write_op(void *dev, const struct vreg_access *a, enum vgic_op op)
     }
 }
 
+// GICv2: SGIs cannot be disabled, and are pending only by GICD_SGIR and GICD_SPENDSGIR.
+static void write_op_no_sgi(void *dev, const struct vreg_access *a, enum vgic_op op)
+{
+    const struct vgic_frame *f = dev;
+    struct place p;
+
+    if (place_find(&p, dev, a->index, a->vcpu)) {
+        p.valid &= f->vgic->v2 && a->index == 0 ? ~GIC_PRIVATE_SGIS : UINT32_MAX;
+        operate(&p, op, (uint32_t)a->value);
+    }
+}
+
 // A register whose bits are values and not commands: `set` for the ones, its inverse for the zeroes, among
 // `affected`.
 static void write_value(const struct place *p, enum vgic_op set, uint32_t ones, uint32_t affected)
@@ -206,6 +225,23 @@ uint64_t vgic_read_group(void *dev, const struct vreg_access *a)
     struct place p;
 
     return place_find(&p, dev, a->index, a->vcpu) ? with_posts(&p, p.block->group, VGIC_GROUP1) : 0;
+}
+
+void vgic_deactivate(struct vgic_cpu *cpu, unsigned irq)
+{
+    struct vgic *g = cpu->frame.vgic;
+    struct place p = {.vgic = g, .cpu = cpu, .block = &cpu->priv, .valid = UINT32_MAX};
+
+    if (irq >= VGIC_INTID_LIMIT || irq / 32 >= g->block_count) {
+        return;
+    }
+    if (irq >= VGIC_PRIVATE) {
+        if (g->holder[irq - VGIC_PRIVATE] != cpu->index) {
+            return; // not this vCPU's to deactivate by DIR
+        }
+        p = (struct place){.vgic = g, .block = &g->spi[irq / 32 - 1], .number = irq / 32, .valid = UINT32_MAX};
+    }
+    operate(&p, VGIC_DEACTIVATE, vgic_bit(irq));
 }
 
 // The accessing vCPU's own list registers are looked at first; what sits in another's is known as of its last
@@ -252,17 +288,17 @@ void vgic_write_enable(void *dev, const struct vreg_access *a)
 
 void vgic_write_disable(void *dev, const struct vreg_access *a)
 {
-    write_op(dev, a, VGIC_DISABLE);
+    write_op_no_sgi(dev, a, VGIC_DISABLE);
 }
 
 void vgic_write_pend(void *dev, const struct vreg_access *a)
 {
-    write_op(dev, a, VGIC_PEND);
+    write_op_no_sgi(dev, a, VGIC_PEND);
 }
 
 void vgic_write_unpend(void *dev, const struct vreg_access *a)
 {
-    write_op(dev, a, VGIC_UNPEND);
+    write_op_no_sgi(dev, a, VGIC_UNPEND);
 }
 
 void vgic_write_activate(void *dev, const struct vreg_access *a)

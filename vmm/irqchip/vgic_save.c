@@ -7,7 +7,7 @@
 
 #include "vmm/irqchip/vgic_state.h"
 
-#define VGIC_SAVED_VERSION 1u
+#define VGIC_SAVED_VERSION 2u
 
 struct saved_block {
     uint32_t enabled, group, edge, line, latched, active;
@@ -18,6 +18,7 @@ struct saved_cpu {
     uint64_t vmcr;
     uint32_t ap0r[GIC_APR_MAX], ap1r[GIC_APR_MAX];
     uint32_t waker, reserved;
+    uint8_t source[16]; // GICv2: senders of pending SGIs
     struct saved_block priv;
 };
 
@@ -30,9 +31,9 @@ struct saved_route {
 struct saved_head {
     uint32_t version, size;
     uint32_t vcpu_count, block_count;
-    uint32_t ctlr, reserved;
+    uint32_t ctlr, v2;
 };
-_Static_assert(sizeof(struct saved_head) == 24 && sizeof(struct saved_cpu) == 104, "saved layout");
+_Static_assert(sizeof(struct saved_head) == 24 && sizeof(struct saved_cpu) == 120, "saved layout");
 _Static_assert(sizeof(struct saved_block) == 56 && sizeof(struct saved_route) == 192, "saved layout");
 
 static uint32_t saved_size(const struct vgic *g)
@@ -59,7 +60,7 @@ static void fold_lrs(const struct vgic_cpu *cpu, unsigned block, struct vgic_blo
     b->linked = 0;
     for (uint32_t left = cpu->used; left; left &= left - 1) {
         unsigned n = (unsigned)__builtin_ctz(left);
-        unsigned irq = (unsigned)(cpu->hw.lr[n] & LR_VINTID_MASK);
+        unsigned irq = vgic_lr_irq(cpu->hw.lr[n]);
 
         if (irq / 32 == block) {
             fold(b, irq, cpu->hw.lr[n], (cpu->soft >> n & 1) != 0);
@@ -89,7 +90,7 @@ static void fold_posts(const struct vgic_cpu *cpu, struct vgic_block *b)
     for (unsigned op = 0; op < VGIC_OP_COUNT; op++) {
         vgic_block_apply(b, 0, (enum vgic_op)op, atomic_load_explicit(&cpu->post[op], memory_order_relaxed));
     }
-    b->latched |= atomic_load_explicit(&cpu->sgi[1], memory_order_relaxed) & b->group;
+    b->latched |= atomic_load_explicit(&cpu->sgi[1], memory_order_relaxed);
     b->latched |= atomic_load_explicit(&cpu->sgi[0], memory_order_relaxed) & ~b->group;
     for (unsigned i = 0; i < VGIC_PRIVATE; i++) {
         if (mask >> (i / 4) & 1) {
@@ -97,6 +98,20 @@ static void fold_posts(const struct vgic_cpu *cpu, struct vgic_block *b)
                 (uint8_t)(atomic_load_explicit(&cpu->prio[i / 4], memory_order_relaxed) >> (i % 4 * 8)) &
                 cpu->frame.vgic->priority_mask;
         }
+    }
+}
+
+// GICv2: a pending SGI's senders, in source[] or, of one, in its list register.
+static void fold_sources(uint8_t out[16], const struct vgic_cpu *cpu, struct vgic_block *b)
+{
+    for (unsigned i = 0; cpu->frame.vgic->v2 && i < 16; i++) {
+        uint64_t v = cpu->priv.in_lr >> i & 1 ? cpu->hw.lr[cpu->slot[i]] : 0;
+
+        out[i] = atomic_load_explicit(&cpu->source[i], memory_order_relaxed);
+        if ((v & LR_PENDING) && !(cpu->priv.drop_pending >> i & 1)) {
+            out[i] |= (uint8_t)(1u << ((v & LR_SOURCE_MASK) >> LR_SOURCE_SHIFT));
+        }
+        b->latched = out[i] ? b->latched | vgic_bit(i) : b->latched & ~vgic_bit(i);
     }
 }
 
@@ -109,6 +124,7 @@ static void cpu_save(struct saved_cpu *out, const struct vgic_cpu *cpu)
     memcpy(out->ap1r, cpu->hw.ap1r, sizeof(out->ap1r));
     fold_lrs(cpu, 0, &b);
     fold_posts(cpu, &b);
+    fold_sources(out->source, cpu, &b);
     block_save(&out->priv, &b);
 }
 
@@ -132,6 +148,7 @@ uint32_t vgic_save(const struct virqchip *chip, void *buf, uint32_t size)
                                 .size = saved_size(g),
                                 .vcpu_count = chip->vcpu_count,
                                 .block_count = g->block_count,
+                                .v2 = g->v2,
                                 .ctlr = atomic_load_explicit(&g->ctlr, memory_order_relaxed)};
     for (unsigned i = 0; i < chip->vcpu_count; i++) {
         cpu_save(&cpus[i], &g->cpus[i]);
@@ -175,6 +192,13 @@ static void cpu_restore(struct vgic *g, struct vgic_cpu *cpu, const struct saved
     memcpy(cpu->hw.ap1r, in->ap1r, sizeof(in->ap1r));
     cpu->waker = in->waker & GICR_WAKER_SLEEP ? GICR_WAKER_SLEEP | GICR_WAKER_ASLEEP : 0;
     block_restore(g, &cpu->priv, &in->priv, 0);
+    for (unsigned i = 0; g->v2 && i < 16; i++) {
+        uint8_t from = in->source[i] & (uint8_t)MASK64(0, g->chip.vcpu_count);
+
+        atomic_store_explicit(&cpu->source[i], from, memory_order_relaxed);
+        cpu->priv.latched = from ? cpu->priv.latched | vgic_bit(i) : cpu->priv.latched & ~vgic_bit(i);
+    }
+    cpu->priv.enabled |= g->v2 ? GIC_PRIVATE_SGIS : 0;
     atomic_store_explicit(&cpu->lines, cpu->priv.line, memory_order_relaxed);
 }
 
@@ -210,7 +234,7 @@ enum status vgic_restore(struct virqchip *chip, const void *buf, uint32_t size)
     if (head->version != VGIC_SAVED_VERSION) {
         return E_UNSUPPORTED;
     }
-    if (head->vcpu_count != chip->vcpu_count || head->block_count != g->block_count ||
+    if (head->vcpu_count != chip->vcpu_count || head->block_count != g->block_count || head->v2 != g->v2 ||
         size != saved_size(g)) {
         return E_INVAL;
     }

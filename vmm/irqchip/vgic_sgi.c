@@ -2,8 +2,10 @@
 //
 // Software-generated interrupts: ICC_SGI1R_EL1, ICC_ASGI1R_EL1 and ICC_SGI0R_EL1 (Arm IHI 0069, 12.2).
 //
-// With one Security state SGI1R makes group 1 interrupts, SGI0R and ASGI1R group 0 ones; an SGI whose group
-// at the target is another is not forwarded. The target checks that itself, when it flushes.
+// With one Security state SGI1R makes interrupts of whichever group the target has configured, SGI0R and ASGI1R
+// only group 0 ones. The target checks that itself, when it flushes.
+//
+// GICv2 SGIs (GICD_SGIR, Arm IHI 0048, 4.3.15) are told apart by their sender: source[] has a bit for each.
 #include "vmm/irqchip/vgic_state.h"
 
 #define SGI_TARGET_MASK 0xffffu
@@ -16,7 +18,7 @@ static void send_to_self(struct vgic_cpu *self, unsigned irq, unsigned group)
 {
     struct vgic_block *b = &self->priv;
 
-    if ((b->group >> irq & 1) == group) {
+    if (group || !(b->group >> irq & 1)) {
         b->latched |= vgic_bit(irq);
         vgic_private_offer(self, irq);
     }
@@ -43,6 +45,60 @@ static uint64_t sgi_cluster(uint64_t value)
     return (value >> 48 & 0xff) << 32 | (value >> 32 & 0xff) << 16 | (value >> 16 & 0xff) << 8;
 }
 
+bool vgic_sgi_take(struct vgic_cpu *cpu, unsigned irq, unsigned *source)
+{
+    uint8_t left = atomic_load_explicit(&cpu->source[irq], memory_order_relaxed);
+    unsigned first;
+
+    if (left == 0) {
+        cpu->priv.latched &= ~vgic_bit(irq);
+        return false;
+    }
+    first = (unsigned)__builtin_ctz(left);
+    left = (uint8_t)(atomic_fetch_and_explicit(&cpu->source[irq], (uint8_t)~(1u << first), memory_order_relaxed) &
+                     ~(1u << first));
+    if (left == 0) {
+        cpu->priv.latched &= ~vgic_bit(irq); // one sent since then is posted, and latched again
+    }
+    *source = first;
+    return true;
+}
+
+void vgic_sgi_return(struct vgic_cpu *cpu, unsigned irq, unsigned source)
+{
+    atomic_fetch_or_explicit(&cpu->source[irq], (uint8_t)(1u << source), memory_order_relaxed);
+    cpu->priv.latched |= vgic_bit(irq);
+}
+
+void vgic_sgi_send_v2(struct vgic *g, unsigned from, unsigned irq, uint32_t targets)
+{
+    for (uint32_t left = targets & (uint32_t)MASK64(0, g->chip.vcpu_count); left; left &= left - 1) {
+        struct vgic_cpu *cpu = &g->cpus[__builtin_ctz(left)];
+
+        atomic_fetch_or_explicit(&cpu->source[irq], (uint8_t)(1u << from), memory_order_relaxed);
+        if (cpu->index == from) {
+            cpu->priv.latched |= vgic_bit(irq);
+            vgic_private_offer(cpu, irq);
+        } else {
+            send_to(cpu, irq, 1);
+        }
+    }
+}
+
+// A GICv2 guest has no such registers; ICC_DIR_EL1 traps while interrupts wait for it outside list registers.
+__attribute__((noinline)) static void send_other(struct vgic *g, unsigned vcpu, unsigned which, uint64_t value)
+{
+    struct vgic_cpu *self = &g->cpus[vcpu];
+
+    if (g->v2 || which != GIC_WHICH_DIR || !self->loaded) {
+        return;
+    }
+    g->hw->save(&self->hw);
+    if (self->hw.vmcr & VMCR_EOIM) {
+        vgic_deactivate(self, (unsigned)(value & 0xffffff));
+    }
+}
+
 void vgic_send_sgi(struct virqchip *chip, unsigned vcpu, unsigned which, uint64_t value)
 {
     struct vgic *g = vgic_of(chip);
@@ -51,6 +107,10 @@ void vgic_send_sgi(struct virqchip *chip, unsigned vcpu, unsigned which, uint64_
     uint64_t cluster = sgi_cluster(value);
     unsigned first;
 
+    if (g->v2 || which == GIC_WHICH_DIR) {
+        send_other(g, vcpu, which, value);
+        return;
+    }
     if (value & SGI_IRM) {
         send_to_others(g, vcpu, irq, group);
         return;

@@ -39,6 +39,11 @@
 #define GIC_ID_OFFSET 0xffd0u
 #define GIC_ID_SIZE 0x30u
 #define GIC_PIDR2_ARCH_V3 0x3bu
+#define GICV2_DIST_SIZE 0x1000u
+#define GICV2_CPUIF_SIZE 0x2000u
+#define GICV2_CPU_MAX 8u
+#define GIC_PRIVATE_SGIS 0xffffu // in masks of the private block
+#define GIC_WHICH_DIR 3u         // send_sgi(): a trapped write to ICC_DIR_EL1
 
 #define VGIC_LR_STATE (LR_PENDING | LR_ACTIVE)
 #define VGIC_EOI_COUNT_SHIFT 27 // ICH_HCR_EL2.EOIcount
@@ -93,6 +98,16 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "priority_word");
 struct vgic;
 struct vgic_cpu;
 
+// An emulated CPU interface (vgic_cpuif.c): what GICH holds for a hardware one. vCPU's own CPU only.
+struct vgic_cpuif {
+    uint64_t lr[GIC_LR_MAX];
+    uint32_t pending, active; // list registers by state
+    uint32_t ended;           // ... that the guest emptied and that wanted this to be told
+    uint32_t hcr, vmcr, apr;
+    uint32_t lines; // as given to arch_vcpu_set_irq()
+    uint32_t best;  // list register of the highest pending priority, GIC_LR_MAX when none
+};
+
 // What register functions get as their device: the distributor (cpu == NULL) or one redistributor.
 struct vgic_frame {
     struct vgic *vgic;
@@ -115,11 +130,13 @@ struct vgic_cpu {
     uint8_t slot[VGIC_PRIVATE]; // private interrupt's list register while in_lr
     struct vgic_block priv;
     struct gic_virt_state hw; // lr[]: what the list registers hold as far as known; 0: nothing
+    struct vgic_cpuif cpuif;  // with g->emulated
 
     _Atomic uint32_t events;
     _Atomic uint32_t ready; // bit n: block n may have something for this vCPU
     _Atomic uint32_t lines, rises;
-    _Atomic uint32_t sgi[2]; // by group
+    _Atomic uint32_t sgi[2];     // 1: of any group, 0: of group 0
+    _Atomic uint8_t source[16]; // GICv2: vCPUs whose SGI n waits here; an SGI is latched while there is one
     _Atomic uint32_t post[VGIC_OP_COUNT];
     _Atomic uint32_t prio_mask; // bit n: prio[n] holds a posted GICR_IPRIORITYR<n>
     _Atomic uint32_t prio[VGIC_PRIVATE / 4];
@@ -131,15 +148,17 @@ struct vgic {
     uint32_t lr_mask; // list registers there are
     unsigned lr_count;
     uint8_t priority_mask;
+    bool v2;       // GICv2: private registers are banked in GICD, SGIs know their sender
+    bool emulated; // its CPU interface is vgic_cpuif.c, else GICV mapped into the guest
     unsigned block_count;
     _Atomic uint32_t ctlr; // group enables only
     struct spinlock lock;
-    uint64_t gicd_base, gicr_base;
+    uint64_t gicd_base, gicr_base, gicc_base;
     struct vgic_frame frame; // the distributor's
-    struct vreg_map dist_map, rd_map, sgi_map, id_map;
+    struct vreg_map dist_map, rd_map, sgi_map, id_map, gicc_map;
     struct vgic_cpu *cpus;
     struct vgic_block *spi;                             // spi[n - 1] is block n
-    uint32_t affinity[VGIC_INTID_LIMIT - VGIC_PRIVATE]; // GICD_IROUTER: Aff2.Aff1.Aff0
+    uint32_t affinity[VGIC_INTID_LIMIT - VGIC_PRIVATE]; // GICD_IROUTER: Aff2.Aff1.Aff0; GICv2: GICD_ITARGETSR
     uint16_t target[VGIC_INTID_LIMIT - VGIC_PRIVATE];   // the vCPU it names, VGIC_NO_VCPU when there is none
     uint16_t holder[VGIC_INTID_LIMIT - VGIC_PRIVATE];   // whose list register it is or was acknowledged in
 };
@@ -158,6 +177,12 @@ static inline uint32_t vgic_bit(unsigned irq)
 static inline uint32_t vgic_block_valid(unsigned block)
 {
     return block == VGIC_BLOCK_MAX - 1 ? UINT32_MAX >> 4 : UINT32_MAX;
+}
+
+// The interrupt in a list register.
+static inline unsigned vgic_lr_irq(uint64_t lr)
+{
+    return (unsigned)(lr & LR_INTID_MASK);
 }
 
 // The block of an interrupt as seen by one vCPU.
@@ -220,8 +245,39 @@ extern const unsigned vgic_dist_row_count, vgic_id_row_count, vgic_rd_row_count,
 enum io_result vgic_dist_access(void *dev, struct io_access *a);   // dev: struct vgic
 enum io_result vgic_redist_access(void *dev, struct io_access *a); // dev: struct vgic
 
-// The vCPU with this affinity (Aff2.Aff1.Aff0), VGIC_NO_VCPU when there is none.
+// The vCPU that a value of `affinity` names, VGIC_NO_VCPU when there is none.
 uint16_t vgic_vcpu_of(const struct vgic *g, uint32_t affinity);
+
+void vgic_write_ctlr(void *dev, const struct vreg_access *a);
+
+// vgic_dist_v2.c
+
+extern const struct vreg vgic_dist_v2_rows[];
+extern const unsigned vgic_dist_v2_row_count;
+
+enum io_result vgic_dist_v2_access(void *dev, struct io_access *a); // dev: struct vgic
+
+// vgic_cpuif.c, vgic_cpuif_regs.c
+
+extern const struct vreg vgic_gicc_rows[];
+extern const unsigned vgic_gicc_row_count;
+extern const struct gic_virt_ops vgic_cpuif_ops;
+
+enum io_result vgic_gicc_access(void *dev, struct io_access *a); // dev: struct vgic
+enum io_result vgic_dir_access(void *dev, struct io_access *a);  // dev: struct vgic; the page of GICC_DIR alone
+
+// The guest deactivates `irq`; nothing when it is not active on this vCPU. Own CPU.
+void vgic_deactivate(struct vgic_cpu *cpu, unsigned irq);
+
+// Of the emulated interface: the list register to acknowledge now, GIC_LR_MAX when none; whether its priority is higher
+// than the running one; recompute what is pending and the interrupt lines.
+bool vgic_cpuif_signals(const struct vgic_cpuif *s);
+void vgic_cpuif_hide(bool hidden); // the host's own, from the guest of an emulated one
+void vgic_cpuif_update(struct vgic_cpu *cpu);
+
+// The lowest priority value that is still masked, and the running priority (0x100: idle), of an interface's VMCR and APR.
+unsigned vgic_running_priority(uint32_t apr);
+uint8_t vgic_group_mask(uint32_t vmcr, bool group1);
 
 // vgic_lr.c
 
@@ -243,6 +299,13 @@ void vgic_sync(struct vgic_cpu *cpu);
 
 // The physical interrupt behind a linked one is deactivated on the guest's behalf. Own CPU for private ones.
 void vgic_unlink(struct vgic_block *b, unsigned irq);
+
+// What a GICv2 SGI in a list register is to hold: like other interrupts, but one sender at a time.
+// (in vgic_sgi.c) The sender that an evicted or withdrawn pending SGI goes back to.
+void vgic_sgi_return(struct vgic_cpu *cpu, unsigned irq, unsigned source);
+// Takes the next sender of a latched SGI; false when there is none (any more).
+bool vgic_sgi_take(struct vgic_cpu *cpu, unsigned irq, unsigned *source);
+void vgic_sgi_send_v2(struct vgic *g, unsigned from, unsigned irq, uint32_t targets);
 
 // Puts `irq`, which is not in a list register, into the free list register n, if it is deliverable or active.
 // Own CPU.
@@ -266,6 +329,7 @@ bool vgic_forward(struct virqchip *chip, unsigned vcpu, unsigned line, unsigned 
 void vgic_load(struct virqchip *chip, unsigned vcpu);
 void vgic_put(struct virqchip *chip, unsigned vcpu);
 bool vgic_pending(struct virqchip *chip, unsigned vcpu);
+bool vgic_forwarded(struct virqchip *chip, unsigned vcpu, unsigned line);
 
 // vgic_sgi.c
 

@@ -25,6 +25,21 @@ bool vgic_pending(struct virqchip *chip, unsigned vcpu)
     return false;
 }
 
+bool vgic_forwarded(struct virqchip *chip, unsigned vcpu, unsigned line)
+{
+    struct vgic *g = vgic_of(chip);
+    struct vgic_cpu *cpu = &g->cpus[vcpu];
+    unsigned n;
+    uint64_t v;
+
+    if (!(cpu->priv.linked & vgic_bit(line)) || !(cpu->priv.in_lr & vgic_bit(line))) {
+        return (cpu->priv.linked & vgic_bit(line)) != 0;
+    }
+    n = cpu->slot[line];
+    v = cpu->loaded ? g->hw->read_lr(n) : cpu->hw.lr[n];
+    return !(cpu->hw.lr[n] & LR_HW) || (v & VGIC_LR_STATE);
+}
+
 // The physical active state of linked per-CPU interrupts comes and goes with the vCPU. One whose list
 // register the guest has emptied is inactive already.
 static void move_active(struct vgic_cpu *cpu, bool active)
@@ -47,9 +62,13 @@ static void clean(struct vgic_cpu *cpu)
     struct vgic *g = cpu->frame.vgic;
     const struct irqchip_ops *chip = irq_chip();
 
-    g->hw->write_hcr(0);
-    for (unsigned n = 0; n < g->lr_count; n++) {
-        g->hw->write_lr(n, 0);
+    if (g->emulated) { // the interface was reset with the rest of the vCPU
+        vgic_cpuif_hide(false);
+    } else {
+        g->hw->write_hcr(0);
+        for (unsigned n = 0; n < g->lr_count; n++) {
+            g->hw->write_lr(n, 0);
+        }
     }
     for (uint32_t left = cpu->stale_linked; left && chip; left &= left - 1) {
         chip->set_active(cpu->priv.host_irq[__builtin_ctz(left)], false);
@@ -68,6 +87,9 @@ void vgic_load(struct virqchip *chip, unsigned vcpu)
     }
     if (cpu->stale) {
         clean(cpu);
+    }
+    if (g->emulated) {
+        vgic_cpuif_hide(true);
     }
     g->hw->load(&cpu->hw);
     for (uint32_t left = cpu->used; left; left &= left - 1) {
@@ -115,6 +137,9 @@ void vgic_put(struct virqchip *chip, unsigned vcpu)
         look |= cpu->eoi_count ? VGIC_EV_LOOK : 0;
     }
     g->hw->write_hcr(0);
+    if (g->emulated) {
+        vgic_cpuif_hide(false);
+    }
     cpu->fast = 0;
     move_active(cpu, false);
     cpu->loaded = false;

@@ -172,22 +172,29 @@ static void choose_cpus(struct managed *m, const struct vm_config *c)
     }
 }
 
-// The virtual GIC has the host's version; a guest for GICv2 needs a virtual CPU interface of its own.
+// A GICv3 needs one in the host, whose CPU registers the guest uses; a GICv2 runs everywhere. What the guest does not have
+// leaves the plan.
 static enum status resolve_irqchip(struct vm *vm)
 {
-    unsigned host = gic_virt() ? gic_virt()->version : 0;
+    struct plan_gic *gic = &vm->plan.gic;
+    bool host_v3 = gic_virt() && gic_virt()->version == 3;
 
-    if (vm->plan.gic.version == 0) {
-        vm->plan.gic.version = host;
+    if (gic->version == 0) {
+        gic->version = host_v3 ? 3 : 2;
     }
-    if (host == 3 && vm->plan.gic.version == 3) {
-        return OK;
+    if (gic->version == 3 && !host_v3) {
+        log_err("[%s] refused: %s, whose registers this machine does not have (under QEMU: -M virt,gic-version=3)",
+                vm_name(vm),
+                vm->config->gic == GIC_V3 ? "gic = \"v3\" asks for a GICv3" : "more than 8 CPUs need a GICv3");
+        return E_UNSUPPORTED;
     }
-    log_err("[%s] refused: guests need a GICv3 so far, and %s", vm_name(vm),
-            host == 2   ? "this machine has a GICv2 (under QEMU: -M virt,gic-version=3)"
-            : host == 0 ? "this machine's interrupt controller has no virtualisation extension"
-                        : "the configuration asks for gic = \"v2\"");
-    return E_UNSUPPORTED;
+    if (gic->version == 2) {
+        gic->gicd_size = min_u64(gic->gicd_size, KIB(4));
+        gic->gicr_size = 0;
+    } else {
+        gic->gicc_size = 0;
+    }
+    return OK;
 }
 
 static enum status vm_build_plan(struct vm *vm, const struct vm_config *c)

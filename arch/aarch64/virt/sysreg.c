@@ -2,6 +2,8 @@
 //
 // Trapped system registers and system instructions of the guest (Arm DDI 0487, D19.2.37, exception class 0x18). Feature
 // registers come from one array; the rest is a short table; what has no row is undefined.
+#include <asm/virt.h>
+
 #include "arch/aarch64/virt/exit.h"
 #include "arch/aarch64/virt/idregs.h"
 
@@ -12,6 +14,9 @@
 #define DEBUG_EL0_SPACE SYSREG_ID(2, 3, 0, 0, 0)
 #define ISS_CRM(esr) ((unsigned)((esr) >> 1) & 15)
 #define ISS_OP2(esr) ((unsigned)((esr) >> 17) & 7)
+#define PFR_CRM 4u // ID_AA64PFR0_EL1
+#define AA64PFR0_OP2 0u
+#define AA64PFR0_GIC (UINT64_C(0xF) << 24)
 #define OSLSR_OSLM BIT64(3) // OS lock implemented, unlocked
 
 typedef enum exit_action (*reg_handler)(struct guest_frame *f, uint64_t esr);
@@ -46,8 +51,8 @@ static enum exit_action send_sgi(struct guest_frame *f, uint64_t esr, unsigned w
 {
     struct vcpu_exit e;
 
-    if (esr & SYSREG_IS_READ) {
-        f->pc -= 4; // write-only: the instruction itself is undefined
+    if ((esr & SYSREG_IS_READ) || f->vcpu->vm->no_icc) {
+        f->pc -= 4; // write-only, or not there: the instruction itself is undefined
         inject_undefined(f);
         return EXIT_RESUME;
     }
@@ -103,6 +108,16 @@ static reg_handler find(uint32_t id)
     return NULL;
 }
 
+static uint64_t id_value(const struct guest_frame *f, unsigned crm, unsigned op2)
+{
+    uint64_t v = idregs_value(crm, op2);
+
+    if (f->vcpu->vm->no_icc && crm == PFR_CRM) {
+        v &= ~(op2 == AA64PFR0_OP2 ? AA64PFR0_GIC : 0);
+    }
+    return v;
+}
+
 enum exit_action exit_sysreg(struct guest_frame *f, uint64_t esr, bool full)
 {
     uint32_t id = (uint32_t)esr & SYSREG_ID_MASK;
@@ -112,7 +127,7 @@ enum exit_action exit_sysreg(struct guest_frame *f, uint64_t esr, bool full)
         return EXIT_FULL;
     }
     if ((id & ID_SPACE_MASK) == ID_SPACE && ISS_CRM(esr) - 1 < 7 && (esr & SYSREG_IS_READ)) {
-        frame_write(f, rt, idregs_value(ISS_CRM(esr), ISS_OP2(esr)));
+        frame_write(f, rt, id_value(f, ISS_CRM(esr), ISS_OP2(esr)));
         frame_skip(f);
         return EXIT_RESUME;
     }

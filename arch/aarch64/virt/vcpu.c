@@ -68,6 +68,7 @@ void arch_vcpu_reset(struct arch_vcpu *av, const struct vcpu_entry *entry)
     memset(&av->fp, 0, sizeof(av->fp));
     memset(av->pac_keys, 0, sizeof(av->pac_keys));
     av->sys.sctlr = SCTLR_EL1_RESET;
+    av->hcr &= ~(HCR_VI | HCR_VF);
 }
 
 static void sysregs_save(struct guest_sysregs *s)
@@ -218,6 +219,14 @@ void arch_vcpu_trap_idle(struct arch_vcpu *av, bool trap)
     av->trap_idle = trap;
     if (av->loaded) {
         sysreg_write(hcr_el2, av->hcr | (trap ? HCR_TWI : 0));
+    }
+}
+
+void arch_vcpu_set_irq(struct arch_vcpu *av, uint32_t lines)
+{
+    av->hcr = (av->hcr & ~(HCR_VI | HCR_VF)) | (lines & VCPU_LINE_IRQ ? HCR_VI : 0) | (lines & VCPU_LINE_FIQ ? HCR_VF : 0);
+    if (av->loaded) {
+        sysreg_write(hcr_el2, av->hcr | (av->trap_idle ? HCR_TWI : 0));
     }
 }
 

@@ -99,7 +99,13 @@ enum status arch_vm_create(struct arch_vm *vm, hpa_t root, unsigned vmid)
 {
     vm->vttbr = root.v | (uint64_t)vmid << 48;
     vm->cntvoff = arch_time_now();
+    vm->no_icc = false;
     return OK;
+}
+
+void arch_vm_hide_irq_regs(struct arch_vm *vm)
+{
+    vm->no_icc = true;
 }
 
 void arch_vm_destroy(struct arch_vm *vm)

@@ -98,6 +98,8 @@
 #define HCR_FMO BIT64(3)
 #define HCR_IMO BIT64(4)
 #define HCR_AMO BIT64(5)
+#define HCR_VF BIT64(6) // virtual FIQ pending
+#define HCR_VI BIT64(7) // virtual IRQ pending
 #define HCR_VSE BIT64(8)
 #define HCR_FB BIT64(9)
 #define HCR_BSU_INNER BIT64(10)

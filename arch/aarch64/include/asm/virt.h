@@ -8,4 +8,5 @@
 struct arch_vm {
     uint64_t vttbr;
     uint64_t cntvoff; // virtual count = physical count - cntvoff
+    bool no_icc;      // ICC_* registers do not exist for the guest (GICv2)
 };

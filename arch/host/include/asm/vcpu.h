@@ -23,6 +23,7 @@ struct arch_vcpu {
     uint64_t regs[HOST_VCPU_REGS]; // 32 is the pc: the number of steps executed plus the entry point
     uint64_t timer_deadline;       // set by the test
     uint32_t timer_lines;
+    uint32_t irq_lines; // of arch_vcpu_set_irq()
     bool loaded;
     bool trap_idle;
     unsigned aborts;  // VCPU_ABORT verdicts

@@ -9,4 +9,5 @@ struct arch_vm {
     hpa_t root;
     unsigned vmid;
     bool created;
+    bool irq_regs_hidden;
 };

@@ -182,7 +182,7 @@ static void do_sgi(unsigned vcpu)
     bool to_others = rnd(4) == 0;
 
     for (unsigned v = 0; v < VCPUS; v++) {
-        if ((to_others ? v != vcpu : v == target) && model.priv[v][irq].group1 == (which == 0)) {
+        if ((to_others ? v != vcpu : v == target) && (which == 0 || !model.priv[v][irq].group1)) {
             set_latch(&model.priv[v][irq], true);
         }
     }
