@@ -24,6 +24,7 @@ struct vdev_desc {
     uint8_t clocks;          // number of references to the fixed clock
     const char *clock_names; // "uartclk\0apb_pclk", with its length
     uint32_t clock_names_len;
+    uint32_t clock_frequency; // "clock-frequency", 0: none
     bool dma_coherent;
     bool is_console; // stdout-path may point here
 };

@@ -1,1 +1,1 @@
-common-objs += vmm/devices/vpl011.o vmm/devices/vpl031.o
+common-objs += vmm/devices/vpl011.o vmm/devices/vpl031.o vmm/devices/v16550.o vmm/devices/vgoldfish_rtc.o vmm/devices/vsifive_test.o
