@@ -147,5 +147,17 @@ void arch_vcpu_trap_idle(struct arch_vcpu *av, bool trap);
 // is not running.
 uint64_t arch_vcpu_reg(const struct arch_vcpu *av, unsigned reg);
 
+// Where compilers for this architecture keep the chain of stack frames, for backtraces: a register of arch_vcpu_reg(), and the
+// distance from its value to the caller's frame pointer and to the return address, 64 bits each. Constant.
+struct vcpu_frame_layout {
+    unsigned frame_reg;
+    int64_t next_offset, return_offset;
+};
+const struct vcpu_frame_layout *arch_vcpu_frame_layout(void);
+
+// Asks the guest's own translation for a readable address as its kernel sees it; false when it has none. The vCPU is loaded
+// on this CPU, interrupts masked.
+bool arch_vcpu_translate(const struct arch_vcpu *av, gva_t va, gpa_t *out);
+
 // Describes the vCPU for a fault card, a line at a time.
 void arch_vcpu_dump(const struct arch_vcpu *av, void (*line)(void *ctx, const char *text), void *ctx);

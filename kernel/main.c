@@ -17,6 +17,7 @@
 #include "kernel/sched/thread.h"
 #include "kernel/selftest.h"
 #include "kernel/time/timer.h"
+#include "vmm/manage/guest_irqs.h"
 #include "vmm/manage/manager.h"
 #include "vmm/manage/seed.h"
 
@@ -58,7 +59,7 @@ static void enable_virtualisation(void)
     if (arch_virt_enable() != OK) {
         panic("CPU %u: virtualisation cannot be enabled", this_cpu()->index);
     }
-    manager_init_cpu();
+    guest_irqs_init_cpu();
 }
 
 static void banner(const struct boot_info *bi)
@@ -67,7 +68,8 @@ static void banner(const struct boot_info *bi)
 
     page_stats_get(&mem);
     log_info("Lodge " LODGE_VERSION " on %s", bi->model[0] ? bi->model : "an unnamed machine");
-    log_info("CPUs: %u of %u, %s; %s: %s", cpu_online_count(), cpu_count(), arch_cpu_describe(), caps.name, caps.text);
+    log_info("CPUs: %u of %u, %s; %s: %s", cpu_online_count(), cpu_count(), arch_cpu_describe(), caps.name,
+             caps.text);
     log_info("memory: %llu MiB free of %llu MiB; interrupt controller: %s; clock %llu kHz", MIB_OF(mem.free),
              MIB_OF(mem.total), irq_chip()->name, (unsigned long long)(arch_time_hz() / 1000));
 }

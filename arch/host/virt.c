@@ -197,6 +197,20 @@ uint64_t arch_vcpu_reg(const struct arch_vcpu *av, unsigned reg)
     return reg < HOST_VCPU_REGS ? av->regs[reg] : 0;
 }
 
+const struct vcpu_frame_layout *arch_vcpu_frame_layout(void)
+{
+    static const struct vcpu_frame_layout layout = {.frame_reg = 29, .next_offset = 0, .return_offset = 8};
+
+    return &layout;
+}
+
+// The guest's MMU is off: addresses are physical, up to what the test allows.
+bool arch_vcpu_translate(const struct arch_vcpu *av, gva_t va, gpa_t *out)
+{
+    *out = gpa(va.v);
+    return av->loaded && va.v < BIT64(40);
+}
+
 void arch_vcpu_dump(const struct arch_vcpu *av, void (*line)(void *ctx, const char *text), void *ctx)
 {
     char text[64];

@@ -138,6 +138,7 @@ struct vm_config {
     unsigned region_count;
     struct region_config regions[CONFIG_REGION_MAX];
     enum on_crash on_crash;
+    unsigned restart_limit; // crashes in a row after which on_crash = "restart" gives up
     struct boot_config boot;
     struct {
         unsigned pcpu_count; // 0: any
@@ -190,6 +191,9 @@ struct config_env {
     unsigned cpu_count; // 0: unknown
     bool (*embedded_exists)(const char *key, void *ctx);
     bool (*file_exists)(const char *path, void *ctx); // on the FAT disk; absolute path
+    // VMs that exist already, to which the new ones must fit: their names and disks are taken.
+    const struct vm_config *const *living;
+    unsigned living_count;
     bool makes_disks; // missing files behind `fat:` will be made (vmconf): they need not exist
     void *ctx;
 };

@@ -394,6 +394,10 @@ void config_check_all(struct schema_context *cx)
             check_disks(cx, vm, &cx->config->vms[j]);
         }
         check_disks(cx, vm, vm);
+        for (unsigned j = 0; j < cx->env->living_count; j++) {
+            check_names(cx, vm, cx->env->living[j]);
+            check_disks(cx, vm, cx->env->living[j]);
+        }
     }
     check_total_memory(cx);
     cx->vm = NULL;

@@ -384,6 +384,10 @@ static const struct schema_key vm_keys[] = {
      .type = SCHEMA_ENUM,
      .values = crash_values,
      SCHEMA_FIELD(struct vm_config, on_crash)},
+    {.name = "restart_limit",
+     .type = SCHEMA_UINT,
+     .max = 1000,
+     SCHEMA_FIELD(struct vm_config, restart_limit)},
     {.name = "autostart", .type = SCHEMA_BOOL, SCHEMA_FIELD(struct vm_config, autostart)},
     {.name = "gic",
      .type = SCHEMA_ENUM,
@@ -410,6 +414,7 @@ static void vm_defaults(struct schema_context *cx, struct vm_config *vm, const s
     memset(vm, 0, sizeof(*vm));
     vm->cpus = 1;
     vm->autostart = true;
+    vm->restart_limit = 5;
     vm->sched.priority = 8;
     skip = skip >= sizeof(vm->where.file) ? skip - sizeof(vm->where.file) + 1 : 0;
     (void)snprintf(vm->where.file, sizeof(vm->where.file), "%s", cx->file + skip);

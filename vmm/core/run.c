@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What happens on an exit: one small handler for each neutral kind. All run on the vCPU's own thread, interrupts masked.
+#include "arch/time.h"
 #include "kernel/irq/irq.h"
 #include "vmm/core/vcpu.h"
 
@@ -41,7 +42,8 @@ static enum vcpu_verdict exit_mmio(struct vcpu *v, struct vcpu_exit *e)
 
 static enum vcpu_verdict exit_pio(struct vcpu *v, struct vcpu_exit *e)
 {
-    struct io_access a = {.value = e->pio.value, .size = e->pio.size, .write = e->pio.write, .vcpu = (uint16_t)v->index};
+    struct io_access a = {
+        .value = e->pio.value, .size = e->pio.size, .write = e->pio.write, .vcpu = (uint16_t)v->index};
 
     // Ports nobody claims read as all ones and swallow writes.
     if (io_bus_access(&v->vm->pio, &v->mmio_cache, e->pio.port, &a) != IO_DONE) {
@@ -137,24 +139,70 @@ static enum vcpu_verdict exit_fault(struct vcpu *v, struct vcpu_exit *e)
 }
 
 static const exit_handler handlers[VCPU_EXIT_COUNT] = {
-    [VCPU_EXIT_MMIO] = exit_mmio,           [VCPU_EXIT_PIO] = exit_pio,         [VCPU_EXIT_HYPERCALL] = exit_hypercall,
-    [VCPU_EXIT_IDLE] = exit_idle,           [VCPU_EXIT_IPI] = exit_ipi,         [VCPU_EXIT_CPU_ON] = exit_cpu_on,
-    [VCPU_EXIT_CPU_OFF] = exit_cpu_off,     [VCPU_EXIT_POWEROFF] = exit_poweroff, [VCPU_EXIT_RESET] = exit_reset,
-    [VCPU_EXIT_FAULT] = exit_fault,         [VCPU_EXIT_ENTRY_FAILED] = exit_fault,
+    [VCPU_EXIT_MMIO] = exit_mmio,
+    [VCPU_EXIT_PIO] = exit_pio,
+    [VCPU_EXIT_HYPERCALL] = exit_hypercall,
+    [VCPU_EXIT_IDLE] = exit_idle,
+    [VCPU_EXIT_IPI] = exit_ipi,
+    [VCPU_EXIT_CPU_ON] = exit_cpu_on,
+    [VCPU_EXIT_CPU_OFF] = exit_cpu_off,
+    [VCPU_EXIT_POWEROFF] = exit_poweroff,
+    [VCPU_EXIT_RESET] = exit_reset,
+    [VCPU_EXIT_FAULT] = exit_fault,
+    [VCPU_EXIT_ENTRY_FAILED] = exit_fault,
 };
+
+static bool timing; // relaxed: a late change of mind loses nothing
+
+void vcpu_time_exits(bool on)
+{
+    timing = on;
+}
+
+bool vcpu_exits_timed(void)
+{
+    return timing;
+}
+
+static void add_time(struct vcpu_exit_stats *s, uint64_t start)
+{
+    uint64_t spent = arch_time_now() - start;
+
+    s->ticks += spent;
+    s->max = max_u64(s->max, spent);
+}
+
+static enum vcpu_verdict timed_exit(struct vcpu *v, struct vcpu_exit *e)
+{
+    struct vcpu_exit_stats *s = &v->exits[e->kind];
+    uint64_t start = arch_time_now();
+    enum vcpu_verdict verdict = handlers[e->kind](v, e);
+
+    add_time(s, start);
+    return verdict;
+}
 
 static enum vcpu_verdict run_exit(struct arch_vcpu *av, struct vcpu_exit *e)
 {
     struct vcpu *v = vcpu_of(av);
 
-    v->exits[e->kind]++;
+    v->exits[e->kind].count++;
+    if (__builtin_expect(timing, false)) {
+        return timed_exit(v, e);
+    }
     return handlers[e->kind](v, e);
 }
 
 static void run_host_irq(struct arch_vcpu *av)
 {
-    vcpu_of(av)->exits[VCPU_EXIT_IRQ]++;
+    struct vcpu *v = vcpu_of(av);
+    uint64_t start = __builtin_expect(timing, false) ? arch_time_now() : 0;
+
+    v->exits[VCPU_EXIT_IRQ].count++;
     irq_dispatch();
+    if (start) {
+        add_time(&v->exits[VCPU_EXIT_IRQ], start);
+    }
 }
 
 static enum vcpu_verdict run_requests(struct arch_vcpu *av)
@@ -165,10 +213,39 @@ static enum vcpu_verdict run_requests(struct arch_vcpu *av)
     if (bits & VCPU_REQ_STOP) {
         return VCPU_LEAVE;
     }
+    if (bits & VCPU_REQ_PAUSE) {
+        // Looked at outside: only there all registers are in memory.
+        atomic_fetch_or_explicit(&av->requests, bits & VCPU_REQ_IRQ, memory_order_relaxed);
+        v->resume = true;
+        return VCPU_LEAVE;
+    }
     if ((bits & VCPU_REQ_IRQ) && v->vm->irqchip) {
         v->vm->irqchip->ops->flush(v->vm->irqchip, v->index);
     }
     return VCPU_RESUME;
 }
 
-const struct vcpu_upcalls vcpu_upcalls = {.exit = run_exit, .host_irq = run_host_irq, .requests = run_requests};
+const char *vcpu_exit_name(enum vcpu_exit_kind kind)
+{
+    static const char *const names[VCPU_EXIT_COUNT] = {
+        [VCPU_EXIT_DONE] = "done",
+        [VCPU_EXIT_IRQ] = "irq",
+        [VCPU_EXIT_MMIO] = "mmio",
+        [VCPU_EXIT_PIO] = "pio",
+        [VCPU_EXIT_HYPERCALL] = "call",
+        [VCPU_EXIT_IDLE] = "idle",
+        [VCPU_EXIT_IPI] = "ipi",
+        [VCPU_EXIT_CPU_ON] = "cpu-on",
+        [VCPU_EXIT_CPU_OFF] = "cpu-off",
+        [VCPU_EXIT_POWEROFF] = "poweroff",
+        [VCPU_EXIT_RESET] = "reset",
+        [VCPU_EXIT_FAULT] = "fault",
+        [VCPU_EXIT_ENTRY_FAILED] = "entry-failed",
+    };
+
+    return (unsigned)kind < VCPU_EXIT_COUNT ? names[kind] : "?";
+}
+
+const struct vcpu_upcalls vcpu_upcalls = {.exit = run_exit,
+                                          .host_irq = run_host_irq,
+                                          .requests = run_requests};

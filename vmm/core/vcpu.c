@@ -65,7 +65,8 @@ static void vcpu_switch_in(void *arg)
     struct vcpu *v = arg;
     struct vcpu *old = vcpu_loaded();
 
-    if (old == v) {
+    // Parked, it runs hypervisor code only, perhaps while its VM is taken apart.
+    if (old == v || !v->in_session) {
         return;
     }
     if (old) {
@@ -100,34 +101,103 @@ void vcpu_idle(struct vcpu *v)
         thread_block();
     }
     v->state = VCPU_RUNNING;
+    // Pairs with the fence in vcpu_request(): either that one sees RUNNING, or the next entry sees its bits.
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
+static void unload(struct vcpu *v)
+{
+    if (vcpu_loaded() == v) {
+        vcpu_put(v);
+    }
+    timer_cancel(&v->wake_timer);
+}
+
+static void serve_call(struct vcpu *v)
+{
+    struct vcpu_call *call = atomic_exchange(&v->call, NULL);
+
+    if (call) {
+        call->fn(v, call->ctx);
+        completion_signal(&call->done);
+    }
+}
+
+// Waits while the VM is paused; its registers are in memory then, and no timer of it is armed.
+static void hold(struct vcpu *v)
+{
+    struct vm *vm = v->vm;
+
+    unload(v);
+    v->state = VCPU_HELD;
+    atomic_fetch_add(&vm->held_vcpus, 1);
+    completion_signal(&vm->changed);
+    while (vm->hold && !vcpu_asked(v, VCPU_REQ_STOP)) {
+        if (v->call && vcpu_loaded() != v) {
+            vcpu_load(v);
+        }
+        serve_call(v);
+        unload(v); // also after a wake, which loads it
+        if (!v->call) {
+            thread_block();
+        }
+    }
+    atomic_fetch_sub(&vm->held_vcpus, 1);
+    v->state = VCPU_RUNNING;
+    if (vcpu_loaded() != v) {
+        vcpu_load(v);
+    }
+}
+
+// In the guest, but for what others want of this vCPU between two instructions.
+static void run_until_left(struct vcpu *v)
+{
+    do {
+        v->resume = false;
+        arch_vcpu_run(&v->arch);
+        serve_call(v);
+        if (v->resume && v->vm->hold) {
+            hold(v);
+        }
+    } while (v->resume);
+}
+
+// The last one turns off the light.
+static void session_over(struct vm *vm)
+{
+    if (atomic_fetch_sub(&vm->running_vcpus, 1) == 1) {
+        if (vm->stop_reason == VM_STOP_NONE) {
+            vm_request_stop(vm, VM_STOP_POWEROFF); // nobody is left who could start a CPU
+        } else if (vm->manager) {
+            vm->manager->stopped(vm);
+        }
+    }
+    completion_signal(&vm->changed);
 }
 
 // From start to leaving, on the vCPU's own thread.
 static void vcpu_session(struct vcpu *v)
 {
-    struct vm *vm = v->vm;
     unsigned cpu = this_cpu()->index;
 
     guests_running[cpu]++;
     arch_vcpu_trap_idle(&v->arch, guests_running[cpu] > 1);
-    // The registers were reset in memory: whatever the core still holds of this vCPU is of its former life.
-    if (vcpu_loaded() == v) {
-        vcpu_put(v);
+    if (vcpu_loaded()) {
+        vcpu_put(vcpu_loaded());
     }
-    timer_cancel(&v->wake_timer);
     arch_vcpu_reset(&v->arch, &v->entry);
+    v->in_session = true;
     vcpu_load(v);
     v->state = VCPU_RUNNING;
     vcpu_request(v, VCPU_REQ_IRQ);
-    arch_vcpu_run(&v->arch);
+    run_until_left(v);
     // Parked: no timer of it may fire any more.
-    vcpu_put(v);
-    timer_cancel(&v->wake_timer);
+    v->in_session = false;
+    unload(v);
     guests_running[cpu]--;
     v->state = VCPU_OFF;
-    if (atomic_fetch_sub(&vm->running_vcpus, 1) == 1 && vm->stop_reason != VM_STOP_NONE && vm->manager) {
-        vm->manager->stopped(vm);
-    }
+    serve_call(v);
+    session_over(v->vm);
 }
 
 static void vcpu_main(void *arg)
@@ -146,10 +216,6 @@ static void vcpu_main(void *arg)
             thread_block();
         }
     }
-    if (vcpu_loaded() == v) {
-        vcpu_put(v);
-    }
-    timer_cancel(&v->wake_timer);
     completion_signal(&v->gone);
     thread_exit();
 }
@@ -223,7 +289,41 @@ void vcpu_request(struct vcpu *v, uint32_t bits)
         return; // it looks before its next entry, or somebody has told it already
     }
     thread_wake(v->thread);
+    atomic_thread_fence(memory_order_seq_cst); // pairs with the one in vcpu_idle()
     if (v->thread->cpu != this_cpu()->index && v->state == VCPU_RUNNING) {
         ipi_send(v->thread->cpu, IPI_RESCHED);
     }
+}
+
+enum status vcpu_call(struct vcpu *v, void (*fn)(struct vcpu *v, void *ctx), void *ctx, uint64_t ticks)
+{
+    struct vcpu_call call = {.fn = fn, .ctx = ctx};
+
+    if (v->state == VCPU_OFF) {
+        fn(v, ctx);
+        return OK;
+    }
+    completion_init(&call.done);
+    v->call = &call;
+    vcpu_request(v, VCPU_REQ_PAUSE);
+    thread_wake(v->thread); // held, it does not look at requests
+    if (completion_wait_timeout(&call.done, ticks)) {
+        return OK;
+    }
+    if (atomic_exchange(&v->call, NULL) == &call) {
+        return E_TIMEOUT;
+    }
+    completion_wait(&call.done); // it is at it
+    return OK;
+}
+
+const char *vcpu_state_name(enum vcpu_state s)
+{
+    static const char *const names[] = {
+        [VCPU_OFF] = "off",         [VCPU_CLAIMED] = "starting", [VCPU_ON_PENDING] = "starting",
+        [VCPU_RUNNING] = "running", [VCPU_WAITING] = "waiting",  [VCPU_HELD] = "held",
+        [VCPU_DEAD] = "gone",
+    };
+
+    return (unsigned)s < ARRAY_SIZE(names) ? names[s] : "?";
 }

@@ -8,24 +8,47 @@
 #include "vmm/core/io_bus.h"
 #include "vmm/core/vm.h"
 
-enum vcpu_state { VCPU_OFF, VCPU_CLAIMED, VCPU_ON_PENDING, VCPU_RUNNING, VCPU_WAITING, VCPU_DEAD };
+enum vcpu_state {
+    VCPU_OFF,
+    VCPU_CLAIMED,
+    VCPU_ON_PENDING,
+    VCPU_RUNNING,
+    VCPU_WAITING,
+    VCPU_HELD,
+    VCPU_DEAD
+};
 
 // Bits of arch_vcpu.requests: looked at before every entry.
 #define VCPU_REQ_IRQ 1u   // the interrupt controller has something new
 #define VCPU_REQ_STOP 2u  // leave arch_vcpu_run()
-#define VCPU_REQ_PAUSE 4u
+#define VCPU_REQ_PAUSE 4u // look at vm->hold and at vcpu.call, outside arch_vcpu_run()
+
+// Something to be done on the vCPU's own thread, between two of its instructions.
+struct vcpu_call {
+    void (*fn)(struct vcpu *v, void *ctx);
+    void *ctx;
+    struct completion done;
+};
 
 struct vcpu {
     struct arch_vcpu arch; // first: upcalls cast back
     struct vm *vm;
     unsigned index;
     struct thread *thread;
-    _Atomic enum vcpu_state state; // one writer: its own thread, but OFF to CLAIMED (by compare-exchange) and to ON_PENDING: the starter
+    _Atomic enum vcpu_state
+        state; // one writer: its own thread, but OFF to CLAIMED (by compare-exchange) and to ON_PENDING: the starter
     struct io_cache mmio_cache;
     struct timer wake_timer; // an armed guest timer of a vCPU that is not loaded
     struct vcpu_entry entry; // for the next start
     struct completion gone;  // its thread has left for good
-    uint64_t exits[VCPU_EXIT_COUNT];
+    bool in_session;         // its own thread's: between start and leaving, so its registers may be loaded
+    bool resume;             // its own thread's: it left arch_vcpu_run() only to look at hold and call
+    _Atomic(struct vcpu_call *) call;
+    // Written by its own thread only; others may read at any time.
+    struct vcpu_exit_stats {
+        uint64_t count;
+        uint64_t ticks, max; // spent in the handler, while timing is on
+    } exits[VCPU_EXIT_COUNT];
 };
 
 // The vCPU that runs on this CPU now, for handlers of its interrupts; NULL when none is loaded.
@@ -38,6 +61,22 @@ void vcpu_destroy(struct vcpu *v);
 
 // Makes a parked vCPU run from `entry`. E_STATE when it runs, E_BUSY when somebody else is starting it. Any thread.
 enum status vcpu_start(struct vcpu *v, const struct vcpu_entry *entry);
+
+// Runs fn on the vCPU's thread with all its registers saved and, unless it is off, its guest translation loaded; on the
+// caller's when it is off. Interrupts masked or not. E_TIMEOUT: not within `ticks`, and it will not be. Worker thread, one
+// at a time for each vCPU.
+enum status vcpu_call(struct vcpu *v, void (*fn)(struct vcpu *v, void *ctx), void *ctx, uint64_t ticks);
+
+const char *vcpu_state_name(enum vcpu_state s);
+const char *vcpu_exit_name(enum vcpu_exit_kind kind);
+
+// Whether handlers are timed too; counting is always on.
+void vcpu_time_exits(bool on);
+bool vcpu_exits_timed(void);
+
+// Walks the guest's frame pointers from where it is, through its own translation: at most `max` return addresses, fewer when
+// the chain stops being sane. On the vCPU's thread (vcpu_call() or an exit that has all registers).
+unsigned vcpu_backtrace(struct vcpu *v, uint64_t *out, unsigned max);
 
 // Waits as WFI does: until an interrupt is deliverable or somebody asks for attention. The vCPU's thread.
 void vcpu_idle(struct vcpu *v);

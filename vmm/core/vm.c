@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The core of a virtual machine: its parts as one transaction, stop requests, the fault card.
+// The core of a virtual machine: its parts as one transaction, stopping and holding its vCPUs.
 #include "vmm/core/vm.h"
 
 #include <stdio.h>
@@ -40,6 +40,18 @@ static void vmid_put(unsigned vmid)
 
     vmids_used[vmid / 64] &= ~BIT64(vmid % 64);
     spin_unlock_irqrestore(&vmid_lock, irq);
+}
+
+unsigned vm_vmids_used(void)
+{
+    unsigned count = 0;
+    irq_state_t irq = spin_lock_irqsave(&vmid_lock);
+
+    for (unsigned i = 1; i <= VMID_MAX; i++) {
+        count += (unsigned)(vmids_used[i / 64] >> (i % 64)) & 1;
+    }
+    spin_unlock_irqrestore(&vmid_lock, irq);
+    return count;
 }
 
 static void invalidate_tlbs(struct tlb_sink *sink, uint64_t base, uint64_t size)
@@ -118,6 +130,7 @@ enum status vm_core_create(struct vm *vm, const uint16_t *pcpus)
 
     spin_init(&vm->lock, LOCK_VM);
     list_init(&vm->devices);
+    completion_init(&vm->changed);
     vm->warn_limit = (struct log_limit){.burst = WARN_BURST, .per_second = WARN_PER_SECOND};
     vm->time_offset = arch_time_now();
     s = create_stage2(vm);
@@ -173,7 +186,8 @@ enum status vm_map_region(struct vm *vm, const struct gmem_region *region)
         s = gmem_add(&vm->gmem, region);
     }
     if (s != OK && mapped > 0) {
-        (void)!aspace_unmap(&vm->stage2, region->base.v, region->size); // whole extents: no split, cannot fail
+        (void)!aspace_unmap(&vm->stage2, region->base.v,
+                            region->size); // whole extents: no split, cannot fail
     }
     return s;
 }
@@ -187,6 +201,8 @@ void vm_start(struct vm *vm, const struct vcpu_entry *entry)
     }
     vm->stop_reason = VM_STOP_NONE;
     vm->fault[0] = '\0';
+    vm->failed = false;
+    vm->hold = false;
     vm->state = VM_RUNNING;
     spin_unlock_irqrestore(&vm->lock, irq);
     if (vcpu_start(vm->vcpus[0], entry) != OK) {
@@ -213,19 +229,83 @@ void vm_request_stop(struct vm *vm, enum vm_stop_reason reason)
     }
 }
 
+// Waits for `done`, looking again whenever a vCPU comes or goes.
+static bool wait_changed(struct vm *vm, bool (*done)(struct vm *vm), uint64_t ticks)
+{
+    uint64_t start = arch_time_now();
+
+    for (;;) {
+        uint64_t spent = arch_time_now() - start;
+
+        completion_reset(&vm->changed);
+        if (done(vm)) {
+            return true;
+        }
+        if (spent >= ticks || !completion_wait_timeout(&vm->changed, ticks - spent)) {
+            return done(vm);
+        }
+    }
+}
+
+static bool all_left(struct vm *vm)
+{
+    return vm->running_vcpus == 0;
+}
+
+enum status vm_wait_stopped(struct vm *vm, uint64_t ticks)
+{
+    return wait_changed(vm, all_left, ticks) ? OK : E_TIMEOUT;
+}
+
+// Also when there is nothing to wait for any more.
+static bool all_held(struct vm *vm)
+{
+    // In this order: a vCPU that is not held may start another one, a held one cannot.
+    unsigned held = vm->held_vcpus;
+
+    return held == vm->running_vcpus || vm->state != VM_PAUSED;
+}
+
+enum status vm_pause(struct vm *vm, uint64_t ticks)
+{
+    irq_state_t irq = spin_lock_irqsave(&vm->lock);
+    bool runs = vm->state == VM_RUNNING;
+
+    if (runs) {
+        vm->state = VM_PAUSED;
+        vm->hold = true;
+    }
+    spin_unlock_irqrestore(&vm->lock, irq);
+    if (!runs) {
+        return E_STATE;
+    }
+    for (unsigned i = 0; i < vm->vcpu_count; i++) {
+        vcpu_request(vm->vcpus[i], VCPU_REQ_PAUSE);
+    }
+    if (!wait_changed(vm, all_held, ticks)) {
+        vm_resume(vm);
+        return E_TIMEOUT;
+    }
+    return vm->state == VM_PAUSED ? OK : E_STATE;
+}
+
+void vm_resume(struct vm *vm)
+{
+    irq_state_t irq = spin_lock_irqsave(&vm->lock);
+
+    if (vm->state == VM_PAUSED) {
+        vm->state = VM_RUNNING;
+        vm->hold = false;
+    }
+    spin_unlock_irqrestore(&vm->lock, irq);
+    for (unsigned i = 0; i < vm->vcpu_count; i++) {
+        thread_wake(vm->vcpus[i]->thread);
+    }
+}
+
 uint64_t vm_now(const struct vm *vm)
 {
     return arch_time_now() - vm->time_offset;
-}
-
-const char *vm_state_name(enum vm_state s)
-{
-    static const char *const names[VM_STATE_COUNT] = {
-        [VM_CREATED] = "created",   [VM_RUNNING] = "running", [VM_PAUSED] = "paused",
-        [VM_STOPPING] = "stopping", [VM_STOPPED] = "stopped", [VM_CRASHED] = "crashed",
-    };
-
-    return (unsigned)s < VM_STATE_COUNT ? names[s] : "?";
 }
 
 void vm_warn(struct vm *vm, const char *fmt, ...)
@@ -245,30 +325,4 @@ void vm_warn(struct vm *vm, const char *fmt, ...)
     } else {
         log_warn("[%s] %s", vm_name(vm), text);
     }
-}
-
-static void card_line(void *ctx, const char *text)
-{
-    (void)ctx;
-    log_warn("| %s", text);
-}
-
-// The lines of a fault card; one a vCPU session, so a guest cannot flood with them.
-void vm_fail(struct vcpu *v, const struct vcpu_exit *exit)
-{
-    struct vm *vm = v->vm;
-    const struct config_where *where = &vm->config->where;
-
-    snprintf(vm->fault, sizeof(vm->fault), "%s (pc %#llx)", exit->fault.reason,
-             (unsigned long long)arch_vcpu_reg(&v->arch, 32));
-    log_warn("+-- guest '%s' stopped: %s", vm_name(vm), exit->fault.reason);
-    log_warn("| vCPU %u, syndrome %#llx, virtual address %#llx", v->index, (unsigned long long)exit->fault.syndrome,
-             (unsigned long long)exit->fault.gva.v);
-    if (exit->fault.gpa_valid) {
-        log_warn("| guest physical address %#llx: %s", (unsigned long long)exit->fault.gpa.v,
-                 plan_describe(&vm->plan, exit->fault.gpa.v));
-    }
-    arch_vcpu_dump(&v->arch, card_line, NULL);
-    log_warn("+-- described at %s:%u; on_crash there says what happens next", where->file, (unsigned)where->line);
-    vm_request_stop(vm, VM_STOP_FAULT);
 }

@@ -17,18 +17,15 @@
 #include "vmm/core/io_bus.h"
 #include "vmm/core/irq_line.h"
 #include "vmm/core/vdev.h"
+#include "vmm/core/vm_state.h"
 
-enum vm_state {
-    VM_CREATED, // configured and loaded, no vCPU has run
-    VM_RUNNING,
-    VM_PAUSED,
-    VM_STOPPING, // a stop or reset was asked for; vCPUs are leaving
-    VM_STOPPED,  // powered off or stopped by the operator
-    VM_CRASHED,  // stopped with a fault card
-    VM_STATE_COUNT
+enum vm_stop_reason {
+    VM_STOP_NONE,
+    VM_STOP_POWEROFF,
+    VM_STOP_RESET,
+    VM_STOP_FORCED,
+    VM_STOP_FAULT
 };
-
-enum vm_stop_reason { VM_STOP_NONE, VM_STOP_POWEROFF, VM_STOP_RESET, VM_STOP_FORCED, VM_STOP_FAULT };
 
 struct vcpu;
 struct vcpu_entry;
@@ -60,11 +57,15 @@ struct vm {
     unsigned vcpu_count;
     struct vcpu **vcpus;
     uint16_t last_vcpu[CPU_MAX]; // by host CPU: which vCPU (index + 1) it ran last; each CPU its own entry
-    uint64_t time_offset; // vm_now() = arch_time_now() - time_offset
+    uint64_t time_offset;        // vm_now() = arch_time_now() - time_offset
     struct log_limit warn_limit;
     char fault[512]; // the fault card's summary; empty when none
     unsigned restarts;
+    _Atomic bool failed;            // a vCPU is writing, or has written, the fault card
+    _Atomic bool hold;              // vCPUs wait between two instructions
     _Atomic unsigned running_vcpus; // inside vcpu_start() .. leaving
+    _Atomic unsigned held_vcpus;    // of these: waiting because of `hold`
+    struct completion changed;      // signalled when one of the two numbers moves
     const struct vm_manager_ops *manager;
     void *manage; // vmm/manage's
 };
@@ -89,8 +90,6 @@ void vm_start(struct vm *vm, const struct vcpu_entry *entry);
 // Guest time in host ticks since the VM was created; feeds every emulated clock.
 uint64_t vm_now(const struct vm *vm);
 
-const char *vm_state_name(enum vm_state s);
-
 // Rate-limited log line "[name] ..." about something odd that the guest did. Any context.
 __attribute__((format(printf, 2, 3))) void vm_warn(struct vm *vm, const char *fmt, ...);
 
@@ -100,3 +99,15 @@ void vm_fail(struct vcpu *v, const struct vcpu_exit *exit);
 
 // Asks all vCPUs to leave and records why. Any context; returns at once.
 void vm_request_stop(struct vm *vm, enum vm_stop_reason reason);
+
+// Waits until the vCPUs of a stopping VM have left. E_TIMEOUT after `ticks`: the stop goes on. Worker thread.
+enum status vm_wait_stopped(struct vm *vm, uint64_t ticks);
+
+// Running: holds every vCPU at its next instruction boundary; each is kicked out of the guest or of its sleep. Time goes on.
+// E_TIMEOUT after `ticks`: all run on. E_STATE: it stopped meanwhile, or does not run. Worker thread, one at a time.
+enum status vm_pause(struct vm *vm, uint64_t ticks);
+// Lets a paused VM go on. Any thread.
+void vm_resume(struct vm *vm);
+
+// How many address-space identifiers are in use: one for each VM.
+unsigned vm_vmids_used(void);

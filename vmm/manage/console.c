@@ -3,28 +3,16 @@
 // See console.h: the multiplexer with what it needs to know of VMs.
 #include "vmm/manage/console.h"
 
-#include <stdio.h>
-#include <string.h>
-
 #include "arch/boot.h"
 #include "vmm/backend/char_mux.h"
-#include "vmm/manage/manager.h"
+#include "vmm/manage/vm_table.h"
 
 #define LAST_WORDS_MS 500
 
 static void describe(void *ctx, const char *name, char *buf, size_t size)
 {
-    const struct vm *vm;
-
     (void)ctx;
-    for (unsigned i = 0; (vm = manager_vm(i)); i++) {
-        if (strcmp(vm_name(vm), name) == 0) {
-            snprintf(buf, size, "%s, %u vCPU, %llu MiB%s%s", vm_state_name(vm->state), vm->vcpu_count,
-                     (unsigned long long)(vm->config->memory >> 20), vm->fault[0] ? ": " : "", vm->fault);
-            return;
-        }
-    }
-    snprintf(buf, size, "not created");
+    vm_table_describe(name, buf, size);
 }
 
 static void machine_off(void *ctx)

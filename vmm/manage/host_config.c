@@ -108,8 +108,15 @@ static void report(const struct config_errors *errors)
     }
 }
 
+// VMs that exist already: names and disks of theirs are taken.
+struct living {
+    const struct vm_config *const *list;
+    unsigned count;
+};
+
 // Reads `s` into `out`; E_CONFIG when there are mistakes, of which `errors` then tells.
-static enum status read_sources(const struct sources *s, struct config *out, struct config_errors *errors)
+static enum status read_sources(const struct sources *s, const struct living *living, struct config *out,
+                                struct config_errors *errors)
 {
     struct page_stats mem;
     size_t arena_size = s->longest * 16 + KIB(64);
@@ -126,6 +133,8 @@ static enum status read_sources(const struct sources *s, struct config *out, str
             .cpu_count = cpu_online_count(),
             .embedded_exists = embedded_exists,
             .file_exists = file_exists,
+            .living = living ? living->list : NULL,
+            .living_count = living ? living->count : 0,
         };
         result = config_load(out, s->list, s->count, &env, arena, arena_size, errors);
     }
@@ -155,12 +164,12 @@ const struct config *host_config_read(void)
 
     if (config && errors && embedded) {
         add_embedded(embedded);
-        result = read_sources(embedded, config, errors);
+        result = read_sources(embedded, NULL, config, errors);
         fat = config->host.fat_config ? fat_sources() : NULL;
     }
     if (fat) {
         log_info("configuration from the FAT disk: %s%s", fat->names[0], fat->count > 1 ? " and more" : "");
-        result = read_sources(fat, config, errors);
+        result = read_sources(fat, NULL, config, errors);
     }
     if (result == E_CONFIG) {
         report(errors);
@@ -168,4 +177,60 @@ const struct config *host_config_read(void)
     pool_free(errors, sizeof(*errors));
     pool_free(embedded, sizeof(*embedded)); // the texts of `fat` stay: messages may point to their names
     return result == OK || result == E_CONFIG ? config : NULL;
+}
+
+enum status host_config_text(const char *name, const char *text, size_t len,
+                             const struct vm_config *const *living, unsigned count, struct config **out)
+{
+    struct living others = {living, count};
+    struct config *config = pool_alloc(sizeof(*config));
+    struct config_errors *errors = pool_alloc(sizeof(*errors));
+    struct sources *s = pool_alloc(sizeof(*s));
+    enum status result = E_NOMEM;
+
+    if (config && errors && s) {
+        snprintf(s->names[0], FS_PATH_MAX, "%s", name);
+        add_source(s, text, len);
+        result = read_sources(s, &others, config, errors);
+        report(errors);
+        if (result == OK && config->vm_count == 0) {
+            log_err("%s: describes no VM", name);
+            result = E_CONFIG;
+        }
+    }
+    pool_free(errors, sizeof(*errors));
+    pool_free(s, sizeof(*s));
+    if (result != OK) {
+        pool_free(config, sizeof(*config));
+        return result;
+    }
+    *out = config;
+    return OK;
+}
+
+enum status host_config_file(const char *path, const struct vm_config *const *living, unsigned count,
+                             struct config **out)
+{
+    uint64_t size = 0;
+    enum status s = fs_present() ? fs_size(path, &size) : E_NOENT;
+    char *text = NULL;
+
+    if (s == OK && (size == 0 || size > TEXT_MAX)) {
+        log_err("%s: %llu bytes cannot be a configuration", path, (unsigned long long)size);
+        s = E_CONFIG;
+    }
+    if (s == OK) {
+        text = pool_alloc(size);
+        s = text ? fs_read(path, 0, text, size) : E_NOMEM;
+    }
+    if (s == OK) {
+        s = host_config_text(path, text, size, living, count, out);
+    }
+    pool_free(text, size);
+    return s;
+}
+
+void host_config_free(struct config *config)
+{
+    pool_free(config, sizeof(*config));
 }

@@ -1,294 +1,65 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// See manager.h. What happens to one VM is a line of small steps, each undone when a later one fails; what happened in a
-// VM (it powered off, crashed, wants a reset) is posted here by its last vCPU and handled by the worker.
+// See manager.h. The worker sleeps until a command is posted, a VM has stopped, or a back-off is over.
 #include "vmm/manage/manager.h"
 
-#include <string.h>
-
+#include "arch/boot.h"
 #include "arch/mmu.h"
 #include "arch/time.h"
-#include "drivers/irqchip/gic_virt.h"
-#include "kernel/cpu/cpu.h"
 #include "kernel/fs/fs.h"
-#include "kernel/irq/irq.h"
-#include "kernel/mm/pool.h"
-#include "vmm/config/embed.h"
-#include "vmm/core/vcpu.h"
-#include "vmm/loader/loader.h"
-#include "vmm/loader/source.h"
 #include "vmm/manage/console.h"
-#include "vmm/manage/guest_memory.h"
 #include "vmm/manage/host_config.h"
-#include "vmm/manage/seed.h"
-#include "vmm/manage/vm_board.h"
-
-#define RESTART_PAUSE_MS 100 // a guest that crashes at once must not eat the machine
-
-struct managed {
-    struct vm vm; // first
-    struct vm_board board;
-    struct guest_memory *memory;
-    uint16_t pcpus[CPU_MAX];
-    _Atomic bool stopped; // posted by the VM's last vCPU
-};
+#include "vmm/manage/vm_table.h"
 
 static struct {
     const struct config *config;
-    struct managed *vms[CONFIG_VM_MAX];
-    unsigned count;
     struct boot_range initrd;
-    struct wait_queue wake;
-    unsigned next_cpu; // where the next vCPU without pcpus goes
+    struct spinlock lock;      // protects `commands`
+    struct list_node commands; // in the order they came
+    struct completion work;
+    bool some_stopped; // since on_last_stop was looked at
 } manager;
 
-struct vm *manager_vm(unsigned i)
-{
-    return i < manager.count ? &manager.vms[i]->vm : NULL;
-}
-
-// ---- interrupts of loaded guests ---------------------------------------------------------------------------------
-
-static enum irq_result guest_timer_irq(unsigned irq, void *ctx)
-{
-    const struct vcpu_timer_irq *t = ctx;
-    struct vcpu *v = vcpu_loaded();
-
-    if (!v || !v->vm->irqchip) {
-        return IRQ_HANDLED;
-    }
-    thread_wake(v->thread);
-    bool forwarded = v->vm->irqchip->ops->forward(v->vm->irqchip, v->index, t->guest_line, irq);
-    return forwarded ? IRQ_FORWARDED : IRQ_HANDLED;
-}
-
-static enum irq_result maintenance_irq(unsigned irq, void *ctx)
-{
-    struct vcpu *v = vcpu_loaded();
-
-    (void)irq;
-    (void)ctx;
-    if (v && v->vm->irqchip) {
-        v->vm->irqchip->ops->maintenance(v->vm->irqchip, v->index);
-    }
-    return IRQ_HANDLED;
-}
-
-static void register_guest_irqs(void)
-{
-    const struct vcpu_timer_irq *irqs;
-    unsigned count = arch_vcpu_timer_irqs(&irqs);
-    enum status s = OK;
-
-    for (unsigned i = 0; i < count && s == OK; i++) {
-        s = irq_register(irqs[i].host_irq, IRQ_LEVEL, guest_timer_irq, (void *)(uintptr_t)&irqs[i]);
-    }
-    if (s == OK && gic_virt()) {
-        s = irq_register(gic_virt()->maintenance_irq, IRQ_LEVEL, maintenance_irq, NULL);
-    }
-    if (s != OK) {
-        panic("guest interrupts: %s", status_name(s));
-    }
-}
-
-void manager_init_cpu(void)
-{
-    const struct vcpu_timer_irq *irqs;
-    unsigned count = arch_vcpu_timer_irqs(&irqs);
-
-    if (this_cpu()->index == 0) {
-        register_guest_irqs();
-        return;
-    }
-    for (unsigned i = 0; i < count; i++) {
-        irq_enable_percpu(irqs[i].host_irq);
-    }
-    if (gic_virt()) {
-        irq_enable_percpu(gic_virt()->maintenance_irq);
-    }
-}
-
-// ---- one VM ------------------------------------------------------------------------------------------------------
+// ---- one VM: what follows a stop -----------------------------------------------------------------------------------
 
 static void vm_stopped(struct vm *vm)
 {
-    ((struct managed *)vm)->stopped = true;
-    wait_wake_all(&manager.wake);
+    managed_of(vm)->stopped = true;
+    completion_signal(&manager.work);
 }
 
 static const struct vm_manager_ops manager_ops = {.stopped = vm_stopped};
 
-static enum status open_image(struct image_source *out, const struct vm_config *c, const char *name)
+static void start_after(struct managed *m, uint64_t ms)
 {
-    const struct embed_entry *e;
-
-    if (!name[0]) {
-        *out = (struct image_source){0};
-        return OK;
-    }
-    if (c->boot.source == BOOT_FAT) {
-        return source_from_fat(out, name);
-    }
-    e = embed_find(name);
-    if (!e) {
-        return E_NOENT;
-    }
-    source_from_memory(out, name, e->start, e->size);
-    return OK;
-}
-
-// Loads all images afresh and says where to start.
-static enum status load_images(struct vm *vm, struct vcpu_entry *entry)
-{
-    const struct vm_config *c = vm->config;
-    uint8_t seed[VM_FDT_SEED_SIZE];
-    struct loader_source src = {.arch = LODGE_ARCH, .seed = seed};
-    const char *names[] = {c->boot.kernel, c->boot.initrd, c->boot.dtb};
-    struct image_source *images[] = {&src.kernel, &src.initrd, &src.dtb};
-
-    seed_make(seed, sizeof(seed));
-    for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
-        enum status s = open_image(images[i], c, names[i]);
-
-        if (s != OK) {
-            log_err("[%s] refused: %s: %s", vm_name(vm), names[i], status_name(s));
-            return s;
-        }
-    }
-    return vm_load(vm, &src, entry);
-}
-
-static void choose_cpus(struct managed *m, const struct vm_config *c)
-{
-    for (unsigned i = 0; i < c->cpus; i++) {
-        unsigned pick = manager.next_cpu;
-
-        if (c->sched.pcpu_count) {
-            pick = c->sched.pcpus[i % c->sched.pcpu_count];
-        } else {
-            manager.next_cpu = (manager.next_cpu + 1) % cpu_online_count();
-        }
-        m->pcpus[i] = (uint16_t)pick;
-    }
-}
-
-// A GICv3 needs one in the host, whose CPU registers the guest uses; a GICv2 runs everywhere. What the guest does not have
-// leaves the plan.
-static enum status resolve_irqchip(struct vm *vm)
-{
-    struct plan_gic *gic = &vm->plan.gic;
-    bool host_v3 = gic_virt() && gic_virt()->version == 3;
-
-    if (gic->version == 0) {
-        gic->version = host_v3 ? 3 : 2;
-    }
-    if (gic->version == 3 && !host_v3) {
-        log_err("[%s] refused: %s, whose registers this machine does not have (under QEMU: -M virt,gic-version=3)",
-                vm_name(vm),
-                vm->config->gic == GIC_V3 ? "gic = \"v3\" asks for a GICv3" : "more than 8 CPUs need a GICv3");
-        return E_UNSUPPORTED;
-    }
-    if (gic->version == 2) {
-        gic->gicd_size = min_u64(gic->gicd_size, KIB(4));
-        gic->gicr_size = 0;
-    } else {
-        gic->gicc_size = 0;
-    }
-    return OK;
-}
-
-static enum status vm_build_plan(struct vm *vm, const struct vm_config *c)
-{
-    struct config_errors *errors = pool_alloc(sizeof(*errors));
-    enum status s = E_NOMEM;
-
-    if (errors) {
-        vm->config = c;
-        s = plan_build(&vm->plan, c, LODGE_ARCH, errors);
-        pool_free(errors, sizeof(*errors));
-    }
-    return s == OK ? resolve_irqchip(vm) : s;
-}
-
-static void vm_destroy(struct managed *m)
-{
-    vm_board_destroy(&m->vm, &m->board);
-    if (m->board.console) {
-        m->board.console->ops->destroy(m->board.console);
-    }
-    if (m->memory) {
-        guest_memory_destroy(m->memory);
-    }
-    vm_core_destroy(&m->vm);
-    pool_free(m, sizeof(*m));
-}
-
-static enum status vm_fill(struct managed *m, struct vcpu_entry *entry)
-{
-    struct vm *vm = &m->vm;
-    enum status s = guest_memory_create(vm, &m->memory);
-
-    if (s != OK) {
-        log_err("[%s] refused: %llu MiB of memory: %s", vm_name(vm), (unsigned long long)(vm->config->memory >> 20),
-                status_name(s));
-        return s;
-    }
-    m->board.console = console_port(vm_name(vm));
-    s = m->board.console ? vm_board_create(vm, &m->board) : E_NOMEM;
-    return s == OK ? load_images(vm, entry) : s;
-}
-
-static void vm_create(const struct vm_config *c)
-{
-    struct managed *m = pool_alloc(sizeof(*m));
-    struct vcpu_entry entry;
-
-    if (!m) {
-        log_err("[%s] refused: out of memory", c->name);
+    if (ms == 0) {
+        (void)!vm_life_start(m); // it has said why
         return;
     }
-    m->vm.id = manager.count + 1;
-    m->vm.manager = &manager_ops;
-    choose_cpus(m, c);
-    if (vm_build_plan(&m->vm, c) != OK || vm_core_create(&m->vm, m->pcpus) != OK) {
-        pool_free(m, sizeof(*m));
-        return;
-    }
-    if (vm_fill(m, &entry) != OK) {
-        vm_destroy(m);
-        return;
-    }
-    manager.vms[manager.count++] = m;
-    log_info("[%s] starts: %u vCPU on CPU %u, %llu MiB", c->name, c->cpus, m->pcpus[0],
-             (unsigned long long)(c->memory >> 20));
-    vm_start(&m->vm, &entry);
+    m->restart_at = arch_time_now() + time_from_ms(ms);
+    m->vm.state = VM_WAITING;
 }
 
-// Fresh memory, fresh images, devices at power-on.
-static void vm_restart(struct managed *m)
+static void restart_crashed(struct managed *m)
 {
-    struct vcpu_entry entry;
+    unsigned limit = m->config.restart_limit;
+    uint64_t delay;
 
-    vm_board_reset(&m->vm);
-    guest_memory_scrub(m->memory);
-    arch_tlb_flush_guest(m->vm.vmid, gpa(0), 0);
-    arch_icache_invalidate_all();
-    m->vm.time_offset = arch_time_now();
-    if (load_images(&m->vm, &entry) != OK) {
+    if (!restart_after_crash(&m->restart, limit, vm_life_ms(), &delay)) {
+        log_err("[%s] crashed %u times in a row (restart_limit): it stays down", vm_name(&m->vm), limit + 1);
         m->vm.state = VM_CRASHED;
         return;
     }
-    m->vm.restarts++;
-    log_info("[%s] starts again (%u)", vm_name(&m->vm), m->vm.restarts);
-    vm_start(&m->vm, &entry);
+    log_info("[%s] crashed (%u of %u in a row): next start in %llu ms", vm_name(&m->vm), m->restart.crashes,
+             limit, (unsigned long long)delay);
+    start_after(m, delay);
 }
 
-static void vm_crashed(struct managed *m)
+static void crashed(struct managed *m)
 {
-    switch (m->vm.config->on_crash) {
+    switch (m->config.on_crash) {
     case CRASH_RESTART:
-        thread_sleep(time_from_ms(RESTART_PAUSE_MS));
-        vm_restart(m);
+        restart_crashed(m);
         return;
     case CRASH_REBOOT_HOST:
         log_err("[%s] crashed: resetting the machine, as on_crash says", vm_name(&m->vm));
@@ -298,19 +69,22 @@ static void vm_crashed(struct managed *m)
     case CRASH_STOP:
         break;
     }
-    vm_board_reset(&m->vm);
     m->vm.state = VM_CRASHED;
 }
 
-static void vm_handle_stop(struct managed *m)
+// All vCPUs of a stopping VM have left.
+static void stop_over(struct managed *m)
 {
+    m->stopped = false;
+    manager.some_stopped = true;
+    vm_board_reset(&m->vm);
     switch (m->vm.stop_reason) {
     case VM_STOP_RESET:
         log_info("[%s] resets itself", vm_name(&m->vm));
-        vm_restart(m);
+        start_after(m, restart_after_reset(&m->restart, vm_life_ms()));
         return;
     case VM_STOP_FAULT:
-        vm_crashed(m);
+        crashed(m);
         return;
     case VM_STOP_NONE:
     case VM_STOP_POWEROFF:
@@ -318,39 +92,271 @@ static void vm_handle_stop(struct managed *m)
         break;
     }
     log_info("[%s] is off", vm_name(&m->vm));
-    vm_board_reset(&m->vm);
     m->vm.state = VM_STOPPED;
 }
 
-// ---- the worker --------------------------------------------------------------------------------------------------
+// ---- operations ----------------------------------------------------------------------------------------------------
 
-static bool something_stopped(void *ctx)
+// Brings a VM whose vCPUs may run to where none does.
+static enum status force_stop(struct managed *m)
 {
-    (void)ctx;
-    for (unsigned i = 0; i < manager.count; i++) {
-        if (manager.vms[i]->stopped) {
-            return true;
-        }
+    enum status s;
+
+    vm_request_stop(&m->vm, VM_STOP_FORCED);
+    if (m->vm.state != VM_STOPPING) {
+        return OK;
     }
-    return false;
+    m->vm.stop_reason = VM_STOP_FORCED; // whatever it wanted itself: the operator's word counts
+    s = vm_wait_stopped(&m->vm, time_from_ms(MANAGER_PATIENCE_MS));
+    if (s == OK) {
+        stop_over(m);
+    }
+    return s;
 }
 
-static bool all_stopped(void)
+static enum status op_start(struct managed *m)
 {
-    for (unsigned i = 0; i < manager.count; i++) {
-        enum vm_state s = manager.vms[i]->vm.state;
+    m->restart.crashes = 0;
+    return vm_life_start(m);
+}
 
-        if (s != VM_STOPPED && s != VM_CRASHED) {
+static enum status op_pause(struct managed *m)
+{
+    return vm_pause(&m->vm, time_from_ms(MANAGER_PATIENCE_MS));
+}
+
+static enum status op_resume(struct managed *m)
+{
+    vm_resume(&m->vm);
+    return OK;
+}
+
+static enum status op_stop(struct managed *m)
+{
+    if (m->vm.state == VM_WAITING) {
+        m->vm.state = VM_STOPPED;
+        return OK;
+    }
+    return force_stop(m);
+}
+
+static enum status op_reset(struct managed *m)
+{
+    enum status s = OK;
+
+    if (m->vm.state == VM_RUNNING || m->vm.state == VM_PAUSED) {
+        s = force_stop(m);
+    }
+    return s == OK ? op_start(m) : s;
+}
+
+static enum status op_destroy(struct managed *m)
+{
+    enum status s = force_stop(m);
+
+    if (s == OK) {
+        log_info("[%s] is gone", vm_name(&m->vm));
+        manager.some_stopped = true;
+        vm_table_remove(m);
+        vm_life_destroy(m);
+    }
+    return s;
+}
+
+static enum status (*const ops[VM_OP_COUNT])(struct managed *m) = {
+    [VM_OP_START] = op_start, [VM_OP_PAUSE] = op_pause, [VM_OP_RESUME] = op_resume,
+    [VM_OP_STOP] = op_stop,   [VM_OP_RESET] = op_reset, [VM_OP_DESTROY] = op_destroy,
+};
+
+static enum status operate(const char *name, enum vm_op op)
+{
+    struct managed *m = vm_table_find(name);
+
+    if (!m) {
+        return E_NOENT;
+    }
+    switch (vm_transition(m->vm.state, op)) {
+    case VM_DO:
+        return ops[op](m);
+    case VM_NOTHING:
+        return OK;
+    case VM_LATER:
+        return E_BUSY;
+    case VM_REFUSE:
+        break;
+    }
+    return E_STATE;
+}
+
+static enum status create(const struct vm_config *c, struct managed **out)
+{
+    enum status s = vm_life_create(c, vm_table_next_id(), &manager_ops, out);
+
+    if (s == OK) {
+        s = vm_table_add(*out);
+        if (s != OK) {
+            log_err("[%s] refused: %s", c->name, s == E_EXISTS ? "the name is taken" : "too many VMs");
+            vm_life_destroy(*out);
+        }
+    }
+    return s;
+}
+
+// All or none; a VM that cannot be started though it was created stays, as at boot.
+static enum status create_all(const struct config *config)
+{
+    struct managed *made[CONFIG_VM_MAX];
+    unsigned count = 0;
+    enum status s = config->vm_count ? OK : E_CONFIG;
+
+    while (s == OK && count < config->vm_count) {
+        s = create(&config->vms[count], &made[count]);
+        count += s == OK;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (s != OK) {
+            vm_table_remove(made[i]);
+            vm_life_destroy(made[i]);
+        } else if (config->vms[i].autostart) {
+            (void)!vm_life_start(made[i]);
+        }
+    }
+    return s;
+}
+
+static enum status create_from(const struct manager_command *c)
+{
+    const struct vm_config *living[CONFIG_VM_MAX];
+    unsigned count = vm_table_count();
+    struct config *config;
+    enum status s;
+
+    for (unsigned i = 0; i < count; i++) {
+        living[i] = &vm_table_get(i)->config;
+    }
+    s = c->kind == MANAGER_CREATE_FILE ? host_config_file(c->path, living, count, &config)
+                                       : host_config_text(c->path, c->text, c->len, living, count, &config);
+    if (s == OK) {
+        s = create_all(config);
+        host_config_free(config);
+    }
+    return s;
+}
+
+// ---- the worker ----------------------------------------------------------------------------------------------------
+
+void manager_post(struct manager_command *c)
+{
+    irq_state_t irq;
+
+    completion_init(&c->done);
+    irq = spin_lock_irqsave(&manager.lock);
+    list_push_back(&manager.commands, &c->node);
+    spin_unlock_irqrestore(&manager.lock, irq);
+    completion_signal(&manager.work);
+}
+
+enum status manager_run(struct manager_command *c)
+{
+    manager_post(c);
+    completion_wait(&c->done);
+    return c->result;
+}
+
+enum status manager_vm_op(const char *vm, enum vm_op op)
+{
+    struct manager_command c = {.kind = MANAGER_OP, .vm = vm, .op = op};
+
+    return manager_run(&c);
+}
+
+static void serve_commands(void)
+{
+    for (;;) {
+        irq_state_t irq = spin_lock_irqsave(&manager.lock);
+        struct list_node *node = list_pop_front(&manager.commands);
+
+        spin_unlock_irqrestore(&manager.lock, irq);
+        if (!node) {
+            return;
+        }
+        struct manager_command *c = list_entry(node, struct manager_command, node);
+
+        c->result = c->kind == MANAGER_OP ? operate(c->vm, c->op) : create_from(c);
+        completion_signal(&c->done);
+    }
+}
+
+// What happened to the VMs themselves. Returns when the next back-off is over, UINT64_MAX: none.
+static uint64_t look_after_vms(void)
+{
+    uint64_t next = UINT64_MAX;
+    struct managed *m;
+
+    for (unsigned i = 0; (m = vm_table_get(i)); i++) {
+        // A flag of a former life means nothing: the state does.
+        if (m->stopped && m->vm.state == VM_STOPPING && m->vm.running_vcpus == 0) {
+            stop_over(m);
+        }
+        if (m->vm.state == VM_WAITING && arch_time_now() >= m->restart_at) {
+            (void)!vm_life_start(m);
+        }
+        if (m->vm.state == VM_WAITING) {
+            next = min_u64(next, m->restart_at);
+        }
+    }
+    return next;
+}
+
+static bool all_off(void)
+{
+    struct managed *m;
+
+    for (unsigned i = 0; (m = vm_table_get(i)); i++) {
+        enum vm_state s = m->vm.state;
+
+        if (s != VM_STOPPED && s != VM_CRASHED && s != VM_CREATED) {
             return false;
         }
     }
     return true;
 }
 
+static void look_at_last_stop(void)
+{
+    if (manager.some_stopped && all_off() && manager.config->host.on_last_stop == LAST_STOP_POWEROFF) {
+        log_info("the last guest has stopped");
+        console_poweroff();
+    }
+    manager.some_stopped = false;
+}
+
+[[gnu::noreturn]] static void serve(void)
+{
+    for (;;) {
+        uint64_t next, now;
+
+        completion_reset(&manager.work);
+        serve_commands();
+        next = look_after_vms();
+        if (manager.config) {
+            look_at_last_stop();
+        }
+        now = arch_time_now();
+        if (next == UINT64_MAX) {
+            completion_wait(&manager.work);
+        } else if (next > now) {
+            (void)completion_wait_timeout(&manager.work, next - now);
+        }
+    }
+}
+
+// ---- boot ----------------------------------------------------------------------------------------------------------
+
 static void mount_disk(void)
 {
-    if (manager.initrd.size &&
-        block_ram_create("initrd", arch_phys_to_virt(manager.initrd.base), manager.initrd.size, false) != OK) {
+    if (manager.initrd.size && block_ram_create("initrd", arch_phys_to_virt(manager.initrd.base),
+                                                manager.initrd.size, false) != OK) {
         log_warn("the initrd cannot be used as a disk");
     }
     if (fs_init() != OK && block_count()) {
@@ -362,14 +368,15 @@ static void start_all(void)
 {
     for (unsigned i = 0; i < manager.config->vm_count; i++) {
         const struct vm_config *c = &manager.config->vms[i];
+        struct managed *m;
 
         if (c->refused) {
             log_err("[%s] refused: see the mistakes in %s above", c->name, c->where.file);
-        } else if (c->autostart) {
-            vm_create(c);
+        } else if (create(c, &m) == OK && c->autostart) {
+            (void)!vm_life_start(m);
         }
     }
-    if (manager.count == 0) {
+    if (vm_table_count() == 0) {
         log_err("no guest could be started");
     }
 }
@@ -388,32 +395,39 @@ static void manager_main(void *arg)
         log_err("the console cannot be shared: out of memory");
     }
     start_all();
-    for (;;) {
-        wait_event(&manager.wake, something_stopped, NULL);
-        for (unsigned i = 0; i < manager.count; i++) {
-            struct managed *m = manager.vms[i];
+    serve();
+}
 
-            if (atomic_exchange(&m->stopped, false)) {
-                vm_handle_stop(m);
-            }
-        }
-        if (all_stopped() && manager.config->host.on_last_stop == LAST_STOP_POWEROFF) {
-            log_info("the last guest has stopped");
-            console_poweroff();
-        }
+static void bare_main(void *arg)
+{
+    (void)arg;
+    serve();
+}
+
+static enum status start_worker(void (*entry)(void *arg))
+{
+    struct thread *t =
+        thread_create(&(struct thread_attr){.name = "manager", .entry = entry, .prio = PRIO_WORKER});
+
+    if (!t) {
+        return E_NOMEM;
     }
+    vm_table_init();
+    spin_init(&manager.lock, LOCK_VM_TABLE);
+    list_init(&manager.commands);
+    completion_init(&manager.work);
+    manager.config = NULL;
+    thread_start(t);
+    return OK;
 }
 
 enum status manager_start(const struct boot_info *bi)
 {
-    struct thread *t;
-
     manager.initrd = bi->initrd;
-    wait_queue_init(&manager.wake);
-    t = thread_create(&(struct thread_attr){.name = "manager", .entry = manager_main, .prio = PRIO_WORKER});
-    if (!t) {
-        return E_NOMEM;
-    }
-    thread_start(t);
-    return OK;
+    return start_worker(manager_main);
+}
+
+enum status manager_start_bare(void)
+{
+    return start_worker(bare_main);
 }

@@ -12,6 +12,8 @@
 
 #define MPIDR_RES1 BIT64(31)
 #define PAC_FIELDS (UINT64_C(0xFF00) << 20 | UINT64_C(0xFF) << 4) // GPA, GPI, APA, API of ID_AA64ISAR1
+#define PAR_FAULT BIT64(0)
+#define PAR_PA MASK64(12, 40)
 #define REG_SP 31u
 #define REG_PC 32u
 #define REG_PSTATE 33u
@@ -262,6 +264,31 @@ uint64_t arch_vcpu_reg(const struct arch_vcpu *av, unsigned reg)
     default:
         return reg < REG_SP ? f->x[reg] : 0;
     }
+}
+
+const struct vcpu_frame_layout *arch_vcpu_frame_layout(void)
+{
+    static const struct vcpu_frame_layout layout = {.frame_reg = 29, .next_offset = 0, .return_offset = 8}; // AAPCS64 6.4.6
+
+    return &layout;
+}
+
+bool arch_vcpu_translate(const struct arch_vcpu *av, gva_t va, gpa_t *out)
+{
+    uint64_t saved, par;
+
+    if (!av->loaded) {
+        return false;
+    }
+    saved = sysreg_read(par_el1);
+    asm volatile("at s1e1r, %0\n\tisb" ::"r"(va.v) : "memory");
+    par = sysreg_read(par_el1);
+    sysreg_write(par_el1, saved);
+    if (par & PAR_FAULT) {
+        return false;
+    }
+    *out = gpa((par & PAR_PA) | (va.v & (PAGE_SIZE - 1)));
+    return true;
 }
 
 void arch_vcpu_dump(const struct arch_vcpu *av, void (*line)(void *ctx, const char *text), void *ctx)
