@@ -12,6 +12,7 @@ const struct redteam_case redteam_cases[] = {
     {"sysreg-read", "reads of every system register encoding", case_sysreg_read, false},
     {"sysreg-write", "writes to every system register encoding", case_sysreg_write, false},
     {"system-ops", "every cache, TLB and translation operation", case_system_ops, false},
+    {"hidden", "registers of features that are hidden", case_hidden, false},
     {"hypercalls", "unknown HVC and SMC functions", case_hypercalls, false},
     {"hypercall-flood", "many calls in a row", case_hypercall_flood, false},
     {"psci", "CPU_ON and others with bad arguments", case_psci, false},

@@ -32,6 +32,7 @@ bool case_walk(void);
 bool case_sysreg_read(void);
 bool case_sysreg_write(void);
 bool case_system_ops(void);
+bool case_hidden(void);
 bool case_hypercalls(void);
 bool case_hypercall_flood(void);
 bool case_psci(void);

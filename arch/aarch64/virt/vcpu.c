@@ -18,10 +18,11 @@
 #define REG_PC 32u
 #define REG_PSTATE 33u
 
-// Every trap that a guest's exits depend on; see the handlers in virt/.
+// Every trap that a guest's exits depend on; see the handlers in virt/. PTW: page tables in device memory are a fault,
+// not a read of the device. TERR: the error records are the machine's.
 #define HCR_GUEST                                                                                             \
-    (HCR_VM | HCR_SWIO | HCR_FMO | HCR_IMO | HCR_AMO | HCR_FB | HCR_BSU_INNER | HCR_TID3 | HCR_TSC |          \
-     HCR_TIDCP | HCR_TACR | HCR_TSW | HCR_RW | HCR_TLOR)
+    (HCR_VM | HCR_SWIO | HCR_PTW | HCR_FMO | HCR_IMO | HCR_AMO | HCR_FB | HCR_BSU_INNER | HCR_TID3 |          \
+     HCR_TSC | HCR_TIDCP | HCR_TACR | HCR_TSW | HCR_RW | HCR_TLOR | HCR_TERR)
 
 void fp_save(struct guest_fp *fp);
 void fp_load(const struct guest_fp *fp);

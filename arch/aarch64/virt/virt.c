@@ -74,6 +74,30 @@ static uint64_t vtcr(void)
            VTCR_PS(large ? PARANGE_40 : PARANGE_36) | (vmid_16bit() ? VTCR_VS_16BIT : 0) | (64 - bits);
 }
 
+// Traps of later extensions, whose reset values are unknown: a register that guests are not to have must trap.
+static void enable_newer_traps(void)
+{
+    uint64_t mmfr1 = sysreg_read(id_aa64mmfr1_el1);
+    uint64_t pfr0 = sysreg_read(id_aa64pfr0_el1);
+
+    if (id_field(mmfr1, 40)) { // HCX: all enables off
+        sysreg_write(HCRX_EL2, 0);
+    }
+    if (id_field(sysreg_read(id_aa64mmfr0_el1), 56)) { // FGT: zero traps what came after it and nothing else
+        sysreg_write(HFGRTR_EL2, 0);
+        sysreg_write(HFGWTR_EL2, 0);
+        sysreg_write(HFGITR_EL2, 0);
+        sysreg_write(HDFGRTR_EL2, 0);
+        sysreg_write(HDFGWTR_EL2, 0);
+    }
+    if (id_field(pfr0, 40)) { // MPAM
+        sysreg_write(MPAM2_EL2, MPAM2_TRAP_EL1 | MPAM2_TRAP_EL0);
+    }
+    if (id_field(pfr0, 28)) { // RAS: nothing deferred for the first guest
+        sysreg_write(VDISR_EL2, 0);
+    }
+}
+
 enum status arch_virt_enable(void)
 {
     uint64_t midr = sysreg_read(midr_el1);
@@ -87,6 +111,7 @@ enum status arch_virt_enable(void)
     // FP and SIMD belong to the guest; SVE, SME, trace and activity monitors trap and are undefined.
     sysreg_write(cptr_el2, (CPTR_EL2_RES1 | CPTR_EL2_TZ | CPTR_EL2_TSM | CPTR_EL2_TTA | CPTR_EL2_TAM) & ~CPTR_EL2_TFP);
     sysreg_write(hstr_el2, 0);
+    enable_newer_traps();
     sysreg_write(cnthctl_el2, 3); // EL1PCTEN, EL1PCEN: both timers untrapped
     sysreg_write(cntv_ctl_el0, 0);
     sysreg_write(cntp_ctl_el0, 0);

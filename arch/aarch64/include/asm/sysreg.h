@@ -5,16 +5,17 @@
 
 #include "kernel/lib/types.h"
 
+#define SYSREG_TEXT(name) #name
 #define sysreg_read(name)                                                                                     \
     ({                                                                                                        \
         uint64_t value_;                                                                                      \
-        asm volatile("mrs %0, " #name : "=r"(value_));                                                        \
+        asm volatile("mrs %0, " SYSREG_TEXT(name) : "=r"(value_));                                            \
         value_;                                                                                               \
     })
 #define sysreg_write(name, v)                                                                                 \
     do {                                                                                                      \
         uint64_t value_ = (v);                                                                                \
-        asm volatile("msr " #name ", %0" ::"r"(value_) : "memory");                                           \
+        asm volatile("msr " SYSREG_TEXT(name) ", %0" ::"r"(value_) : "memory");                               \
     } while (0)
 
 #define isb() asm volatile("isb" ::: "memory")
@@ -37,6 +38,11 @@
 #define ICH_HCR_EL2 S3_4_C12_C11_0
 #define MPAM2_EL2 S3_4_C10_C5_0
 #define HDFGRTR_EL2 S3_4_C3_C1_4
+#define HDFGWTR_EL2 S3_4_C3_C1_5
+#define HFGITR_EL2 S3_4_C1_C1_6
+#define HFGRTR_EL2 S3_4_C1_C1_4
+#define HFGWTR_EL2 S3_4_C1_C1_5
+#define VDISR_EL2 S3_4_C12_C1_1
 #define HCRX_EL2 S3_4_C1_C2_2
 #define ZCR_EL2 S3_4_C1_C2_0
 
@@ -77,6 +83,7 @@
 #define DABT_WNR BIT64(6)
 #define DABT_FSC(esr) ((unsigned)(esr) & 0x3F)
 #define FSC_TYPE_MASK 0x3Cu // without the level
+#define FSC_CLASS_MASK 0x30u
 #define FSC_ADDR_SIZE 0x00u
 #define FSC_TRANSLATION 0x04u
 #define FSC_ACCESS_FLAG 0x08u
@@ -95,6 +102,7 @@
 // HCR_EL2 (D19.2.48)
 #define HCR_VM BIT64(0)
 #define HCR_SWIO BIT64(1)
+#define HCR_PTW BIT64(2)
 #define HCR_FMO BIT64(3)
 #define HCR_IMO BIT64(4)
 #define HCR_AMO BIT64(5)
@@ -158,6 +166,10 @@
 #define MDCR_TDRA BIT64(11)
 #define MDCR_TPMS BIT64(14)
 #define MDCR_TTRF BIT64(19)
+
+// MPAM2_EL2
+#define MPAM2_TRAP_EL1 BIT64(48)
+#define MPAM2_TRAP_EL0 BIT64(49)
 
 #define MPIDR_AFF_MASK UINT64_C(0xFF00FFFFFF)
 
