@@ -11,6 +11,9 @@
 
 #define F(low) (UINT64_C(0xF) << (low))
 
+#define CSV2_SHIFT 56 // in ID_AA64PFR0; from 2 on there is SCXTNUM_EL1, which is not switched
+#define HAFDBS_SHIFT 0 // in ID_AA64MMFR1; from 3 on there is more than the hardware's access and dirty flags
+
 // A register: fields that pass through, and bits that are set instead.
 struct id_rule {
     uint8_t crm, op2;
@@ -24,10 +27,10 @@ static const struct id_rule rules[] = {
     {2, 2, ~UINT64_C(0), 0}, {2, 3, ~UINT64_C(0), 0}, {2, 4, ~UINT64_C(0), 0}, {2, 5, ~UINT64_C(0), 0},
     {2, 6, ~UINT64_C(0), 0}, {2, 7, ~UINT64_C(0), 0}, {3, 0, ~UINT64_C(0), 0}, {3, 1, ~UINT64_C(0), 0},
     {3, 2, ~UINT64_C(0), 0}, {3, 4, F(0) | F(4), 0},
-    // ID_AA64PFR0: EL0, FP, AdvSIMD, GIC, DIT, CSV2, CSV3; EL1 is AArch64 only.
+    // ID_AA64PFR0: EL0, FP, AdvSIMD, GIC, DIT, CSV2, CSV3; EL1 is AArch64 only. CSV2 is capped below.
     {4, 0, F(0) | F(16) | F(20) | F(24) | F(48) | F(56) | F(60), UINT64_C(1) << 4},
-    // ID_AA64PFR1: BT, SSBS, CSV2_frac.
-    {4, 1, F(0) | F(4) | F(32), 0},
+    // ID_AA64PFR1: BT, SSBS.
+    {4, 1, F(0) | F(4), 0},
     // ID_AA64DFR0: Armv8 debug with the smallest number of break- and watchpoints.
     {5, 0, 0, 0x6 | UINT64_C(1) << 12 | UINT64_C(1) << 20},
     // ID_AA64ISAR0: all but TME.
@@ -46,6 +49,12 @@ static const struct id_rule rules[] = {
 
 static uint64_t values[REG_COUNT] __attribute__((section(".ro_after_init")));
 
+// Fields that pass through, but no higher than this.
+static const struct {
+    uint8_t crm, op2, shift;
+    uint64_t max;
+} caps[] = {{4, 0, CSV2_SHIFT, 1}, {7, 1, HAFDBS_SHIFT, 2}};
+
 static unsigned slot(unsigned crm, unsigned op2)
 {
     return (crm - CRM_FIRST) * 8 + op2;
@@ -63,6 +72,11 @@ void idregs_init(void)
     for (unsigned i = 0; i < ARRAY_SIZE(rules); i++) {
         unsigned n = slot(rules[i].crm, rules[i].op2);
         values[n] = (raw[n] & rules[i].pass) | rules[i].set;
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(caps); i++) {
+        uint64_t *v = &values[slot(caps[i].crm, caps[i].op2)];
+        uint64_t field = min_u64(id_field(*v, caps[i].shift), caps[i].max);
+        *v = (*v & ~F(caps[i].shift)) | field << caps[i].shift;
     }
     // Guests get 40 bits of physical address space (the stage-2 table's input size), or less on a smaller machine.
     values[slot(7, 0)] |= min_u64(raw[slot(7, 0)] & 0xF, 2);
