@@ -8,9 +8,12 @@
 #define VECTOR_SPX 0x200u
 #define VECTOR_LOWER_64 0x400u
 #define VECTOR_LOWER_32 0x600u
+#define SPSR_SSBS BIT64(12)
 #define SPSR_PAN BIT64(22)
+#define SPSR_DIT BIT64(24)
 #define SPSR_NZCV MASK64(28, 4)
 #define SCTLR_SPAN BIT64(23)
+#define SCTLR_DSSBS BIT64(44)
 
 static uint64_t vector_offset(uint64_t pstate)
 {
@@ -34,10 +37,14 @@ static bool has_pan(void)
 
 static void take(struct guest_frame *f, uint64_t esr)
 {
-    uint64_t pstate = (f->pstate & (SPSR_NZCV | SPSR_PAN)) | SPSR_DAIF | SPSR_EL1H;
+    uint64_t sctlr = sysreg_read(sctlr_el1);
+    uint64_t pstate = (f->pstate & (SPSR_NZCV | SPSR_PAN | SPSR_DIT)) | SPSR_DAIF | SPSR_EL1H;
 
-    if (has_pan() && !(sysreg_read(sctlr_el1) & SCTLR_SPAN)) {
+    if (has_pan() && !(sctlr & SCTLR_SPAN)) {
         pstate |= SPSR_PAN;
+    }
+    if (sctlr & SCTLR_DSSBS) { // RES0 without FEAT_SSBS
+        pstate |= SPSR_SSBS;
     }
     if (f->pstate & SPSR_AARCH32) {
         pstate &= ~SPSR_NZCV;
