@@ -78,12 +78,18 @@ static enum exit_action mmio_by_syndrome(struct guest_frame *f, uint64_t esr, gp
     return EXIT_RESUME;
 }
 
+// External aborts and memory errors: HPFAR_EL2 says nothing about them.
+static bool is_external(uint64_t esr)
+{
+    return (DABT_FSC(esr) & FSC_CLASS_MASK) == FSC_SEA;
+}
+
 enum exit_action exit_mmio(struct guest_frame *f, uint64_t esr, bool full)
 {
     uint64_t far = sysreg_read(far_el2);
     gpa_t where;
 
-    if (esr & (DABT_S1PTW | DABT_EA)) { // the guest's page tables lie where no memory is, or memory itself failed
+    if ((esr & DABT_S1PTW) || is_external(esr)) { // the guest's page tables lie where no memory is, or memory itself failed
         inject_abort(f, far, false, esr & DABT_S1PTW);
         return EXIT_RESUME;
     }
@@ -115,7 +121,7 @@ enum exit_action exit_fetch(struct guest_frame *f, uint64_t esr, bool full)
         return EXIT_FULL;
     }
     // The core only counts and reports this; no device serves instructions.
-    if (!(esr & DABT_S1PTW) && fault_gpa(esr, far, &e.mmio.gpa) &&
+    if (!(esr & DABT_S1PTW) && !is_external(esr) && fault_gpa(esr, far, &e.mmio.gpa) &&
         f->vcpu->up->exit(f->vcpu, &e) == VCPU_LEAVE) {
         return EXIT_LEAVE;
     }
