@@ -32,9 +32,9 @@ static bool fetch(const struct guest_frame *f, uint32_t *insn)
     if (par & PAR_FAULT || f->pc % 4) {
         return false;
     }
-    // What stage 2 maps readable is this guest's own RAM, which the direct map has too.
-    *insn = *(const volatile uint32_t *)arch_phys_to_virt(hpa((par & PAR_PA) | (f->pc & (PAGE_SIZE - 1))));
-    return true;
+    // Usually this is the guest's own RAM, which the direct map has too. But the guest may have changed its page tables
+    // since: what stage 2 lets it read may be a device now, which is not mapped there.
+    return arch_probe_read(arch_phys_to_virt(hpa((par & PAR_PA) | (f->pc & (PAGE_SIZE - 1)))), insn);
 }
 
 static uint64_t sp_read(const struct guest_frame *f)
