@@ -98,8 +98,7 @@ from_el3:
     mov     x1, #0xF                    // ICC_SRE_EL3: system registers, also for EL2
     msr     s3_6_c12_c12_5, x1
     isb
-    mrs     x1, scr_el3                 // the non-secure copy as well
-    msr     s3_4_c12_c9_5, x1
+    msr     s3_4_c12_c9_5, x1           // ICC_SRE_EL2 likewise
 2:  adrp    x1, boot_stack_top
     mov     sp, x1
     bl      boot_el3_gic
