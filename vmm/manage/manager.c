@@ -78,7 +78,7 @@ static void stop_over(struct managed *m)
     m->stopped = false;
     manager.some_stopped = true;
     vm_board_reset(&m->vm);
-    switch (m->vm.stop_reason) {
+    switch ((enum vm_stop_reason)m->vm.stop_reason) {
     case VM_STOP_RESET:
         log_info("[%s] resets itself", vm_name(&m->vm));
         start_after(m, restart_after_reset(&m->restart, vm_life_ms()));
