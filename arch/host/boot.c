@@ -57,7 +57,6 @@ void host_boot(uint64_t ram, unsigned cpus)
     must(irq_init_cpu(), "irq_init_cpu");
     must(timer_init_cpu(), "timer_init_cpu");
     must(sched_init_cpu(), "sched_init_cpu");
-    sched_set_guest_count_hook(NULL);
     for (unsigned i = 1; i < cpus; i++) {
         must(cpu_announce(i, "host", 0), "cpu_announce");
     }

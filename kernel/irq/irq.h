@@ -58,6 +58,7 @@ enum ipi {
     IPI_RESCHED,
     IPI_CALL,
     IPI_STOP,
+    IPI_KICK, // nothing but the exit from a guest that it causes
     IPI_COUNT
 };
 void ipi_send(unsigned cpu, enum ipi ipi);

@@ -2,13 +2,15 @@
 //
 // Threads and the scheduler.
 //
-// Each CPU has a run queue: fixed priorities, round robin with a time slice inside one priority. A thread is bound to
-// its CPU. vCPU threads run hypervisor code with interrupts masked and are switched at the end of a host interrupt or
-// when they block; worker threads run with interrupts on and are preemptible. No timer tick while a CPU has at most
-// one runnable thread.
+// Each CPU has a run queue: fixed priorities, round robin with a time slice inside one priority. A thread has a home CPU,
+// which changes only among those it is allowed on: when it is pinned elsewhere, and when it waits while another CPU could
+// run it (kernel/sched/balance.c). vCPU threads run hypervisor code with interrupts masked and are switched at the end of
+// a host interrupt or when they block; worker threads run with interrupts on, are preemptible and do not move. No timer
+// tick while a CPU has at most one runnable thread. docs/scheduling.md tells it as a whole.
 #pragma once
 
 #include "arch/cpu.h"
+#include "kernel/cpu/cpu.h"
 #include "kernel/lib/list.h"
 #include "kernel/lib/status.h"
 #include "kernel/lib/types.h"
@@ -20,6 +22,8 @@ enum thread_state {
     THREAD_READY,
     THREAD_RUNNING,
     THREAD_BLOCKED,
+    THREAD_THROTTLED, // its budget is used up: until the period is over
+    THREAD_MOVING,    // between two run queues
     THREAD_DEAD
 };
 
@@ -28,10 +32,19 @@ enum thread_state {
 #define PRIO_VCPU_DEFAULT 8
 #define PRIO_WORKER 24
 #define SLICE_MS 10
+#define WEIGHT_DEFAULT 100u // that of a whole slice
+#define WEIGHT_MAX 1000u
 
+// What a thread wants to be told. Members may be NULL. On the thread's CPU, interrupts masked, no lock held.
 struct thread_ops {
-    // Runs on the new thread's CPU just before it continues, interrupts masked, no lock held. May be NULL.
+    // Just before it continues, on its own stack.
     void (*switch_in)(void *arg);
+    // It is about to move to another CPU: nothing of it may stay in this one's registers (see thread.held).
+    void (*leave)(void *arg);
+    // It runs with interrupts masked and somebody better is ready: call sched_preempt() soon. Without it an interrupt is sent.
+    void (*resched)(void *arg);
+    // A guest thread: whether its idle instruction has to give the CPU up. Called when the answer changes; at first: no.
+    void (*trap_idle)(void *arg, bool trap);
 };
 
 struct thread_attr {
@@ -41,7 +54,10 @@ struct thread_attr {
     const struct thread_ops *ops; // may be NULL
     unsigned cpu;
     uint8_t prio;
-    bool guest; // counts as a guest thread of its CPU (see sched_guest_count), starts with interrupts masked
+    bool guest;                    // starts with interrupts masked
+    const struct cpumask *allowed; // NULL: stays on `cpu`
+    uint32_t weight;               // 0: WEIGHT_DEFAULT
+    uint64_t budget, period;       // ticks of CPU time in ticks of time; 0: no limit
 };
 
 struct thread {
@@ -50,15 +66,31 @@ struct thread {
     enum thread_state state;   // protected by the run queue's lock
     bool wake_pending;         // a wake came while it was not blocked
     bool guest;
+    bool active;       // thread_set_active()
+    bool movable;      // while queued: it may run elsewhere, or may not run here
+    bool traps_idle;   // what ops->trap_idle() was told last
+    _Atomic bool held; // its home CPU's registers hold something of it: set and cleared by its owner, there
     uint8_t prio;
-    unsigned cpu;
+    _Atomic unsigned cpu; // home; changes with the old home's run queue locked
     void *stack_top;
     void (*entry)(void *arg);
     void *arg;
     const struct thread_ops *ops;
+    uint64_t slice;      // ticks: as long as it may keep equals waiting
     uint64_t slice_end;  // ticks, while running
     uint64_t slice_left; // ticks, while it waits for the CPU
     uint64_t run_ticks;  // total time on a CPU
+    uint64_t off_since;  // ticks: since when it has not been running
+    uint64_t wait_ticks; // total time that it could have run and did not
+    uint64_t moved_at;   // ticks: last change of `cpu`
+    uint64_t moves;      // how often `cpu` changed
+    struct server {
+        uint64_t budget, period; // ticks; 0: no server
+        uint64_t left, end;      // of this period
+    } server;
+    struct timer refill;
+    struct cpumask allowed;
+    unsigned choices; // CPUs in it
     char name[24];
 };
 
@@ -88,19 +120,35 @@ void thread_yield(void);
 void thread_sleep(uint64_t ticks);
 struct thread *thread_current(void);
 
+// thread_wake(); one that runs on another CPU is also interrupted there. What the caller stored before is seen by the
+// thread at the latest when it has been interrupted, wherever it has moved meanwhile.
+void thread_kick(struct thread *t);
+
+// From now on only on these CPUs, soon (thread_migrate(): on that one). E_INVAL when none of them is online. Any thread; not
+// for workers that count on their CPU.
+enum status thread_set_allowed(struct thread *t, const struct cpumask *allowed);
+enum status thread_migrate(struct thread *t, unsigned cpu);
+
+// The calling guest thread has a guest to run from now on, or has none. A CPU's only active guest thread may idle in the
+// guest.
+void thread_set_active(bool active);
+
 // Called at the end of every host interrupt (and by workers at preemption points): switches if somebody better is ready.
-// Interrupts masked. Cheap when this_cpu()->need_resched is not set. A wake of a better thread by code with interrupts
-// masked (a vCPU's exit handler) also sends this CPU an IPI, so nothing is lost by not calling it; calling it before guest
-// entry when need_resched is set saves that exit.
+// Interrupts masked, no lock held. Cheap when this_cpu()->need_resched is not set. A wake of a better thread by code with
+// interrupts masked (a vCPU's exit handler) also calls ops->resched() or sends this CPU an IPI, so nothing is lost by not
+// calling it.
 void sched_preempt(void);
 
 // Frees threads that ended on this CPU. The idle loop does it; only tests, whose main() is the idle thread, call it.
 void sched_reap(void);
 
-// How many guest threads are bound to this CPU, ready or not: one means that it may idle in the guest.
-unsigned sched_guest_count(unsigned cpu);
-// Called on `cpu` (interrupts masked) when that number changes; set once by vmm/core.
-void sched_set_guest_count_hook(void (*hook)(unsigned cpu));
+// What a CPU has been doing, for listings; not exact while it runs.
+struct sched_stats {
+    uint64_t idle_ticks;
+    unsigned runnable;      // threads that run or wait there
+    unsigned active_guests; // homed there
+};
+bool sched_stats_get(unsigned cpu, struct sched_stats *out);
 
 // A wait queue with a condition: one waiter or many, woken all together.
 struct wait_queue {

@@ -1,0 +1,433 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The switch: who runs next, for how long, and what a wake-up changes about that.
+//
+// A CPU's interrupt that ends in sched_preempt() switches inside the interrupt's frame; the interrupted thread returns
+// through it later. Tickless: the slice timer is armed only while an equal of the running thread waits, while a waiting
+// thread might find a place elsewhere, or for the end of a budget.
+#include "arch/time.h"
+#include "kernel/cpu/cpu.h"
+#include "kernel/irq/irq.h"
+#include "kernel/log/log.h"
+#include "kernel/sched/sched.h"
+
+static bool is_alone(const struct run_queue *rq)
+{
+    return rq->active_guests <= 1 && rq->queued == 0;
+}
+
+static const struct thread *running_on(const struct run_queue *rq)
+{
+    return cpu_get(rq->cpu)->current;
+}
+
+static void publish_load(struct run_queue *rq)
+{
+    unsigned n = rq->queued + (thread_is_idle(rq, running_on(rq)) ? 0u : 1u);
+
+    atomic_store_explicit(&rq->load, n, memory_order_relaxed);
+}
+
+void sched_enqueue(struct run_queue *rq, struct thread *t, bool front)
+{
+    t->state = THREAD_READY;
+    t->movable = t->choices > 1 || !cpumask_test(&t->allowed, rq->cpu);
+    if (front) {
+        runq_push_front(&rq->ready, t);
+    } else {
+        runq_push(&rq->ready, t);
+    }
+    rq->queued++;
+    if (t->movable) {
+        rq->movable++;
+        balance_crowded(rq);
+    }
+}
+
+void sched_dequeue(struct run_queue *rq, struct thread *t)
+{
+    runq_remove(&rq->ready, t);
+    rq->queued--;
+    if (t->movable) {
+        rq->movable--;
+        balance_crowded(rq);
+    }
+}
+
+// ---- the switch, run queue locked, interrupts masked ------------------------------------------------------------------
+
+bool sched_idle_decide(struct run_queue *rq, struct thread *t)
+{
+    bool trap = !is_alone(rq) || t->server.budget != 0;
+    bool lone = t->guest && t->active && !trap;
+
+    if (lone != atomic_load_explicit(&rq->lone, memory_order_relaxed)) {
+        atomic_store_explicit(&rq->lone, lone, memory_order_relaxed);
+    }
+    return t->guest && trap;
+}
+
+void sched_idle_tell(struct thread *t, bool trap)
+{
+    if (t->traps_idle != trap) {
+        t->traps_idle = trap;
+        if (t->ops != NULL && t->ops->trap_idle != NULL) {
+            t->ops->trap_idle(t->arg, trap);
+        }
+    }
+}
+
+// Arms or stops this CPU's slice timer according to who runs and who waits.
+static void slice_update(struct run_queue *rq, const struct thread *t, uint64_t now)
+{
+    uint64_t at = UINT64_MAX;
+
+    if (!thread_is_idle(rq, t)) {
+        if (rq->movable > 0 || runq_has(&rq->ready, t->prio)) {
+            at = t->slice_end;
+        }
+        if (t->server.budget != 0) {
+            at = min_u64(at, now + t->server.left);
+        }
+    }
+    if (at == rq->slice_at) {
+        return;
+    }
+    rq->slice_at = at;
+    if (at != UINT64_MAX) {
+        timer_set(&rq->slice, at);
+    } else {
+        timer_cancel(&rq->slice);
+    }
+}
+
+// The budget is used up: false when its next period has begun already.
+static bool throttle(struct thread *t, uint64_t now)
+{
+    if (now >= t->server.end) {
+        server_refill(&t->server, now);
+        return false;
+    }
+    t->state = THREAD_THROTTLED;
+    timer_set(&t->refill, t->server.end);
+    return true;
+}
+
+// The running thread could go on: does it? When not, it has a place now.
+static bool goes_on(struct run_queue *rq, struct thread *prev, bool spent, uint64_t now)
+{
+    if (spent && throttle(prev, now)) {
+        prev->slice_left = prev->slice;
+        return false;
+    }
+    switch (runq_decide(&rq->ready, prev->prio, now >= prev->slice_end)) {
+    case RUNQ_STAY:
+        if (rq->movable > 0 && now >= prev->slice_end) {
+            prev->slice_end = now + prev->slice;
+        }
+        return true;
+    case RUNQ_PREEMPT:
+        prev->slice_left = prev->slice_end > now ? prev->slice_end - now : 0;
+        if (prev->slice_left > 0) {
+            sched_enqueue(rq, prev, true);
+            return false;
+        }
+        break;
+    case RUNQ_ROTATE:
+        break;
+    }
+    prev->slice_left = prev->slice;
+    sched_enqueue(rq, prev, false);
+    return false;
+}
+
+// Off to another CPU as soon as this one has left its stack. False when there is none for it.
+static bool send_away(struct run_queue *rq, struct thread *t)
+{
+    unsigned cpu = balance_refuge(t);
+
+    if (cpu == CPU_NONE || cpu == rq->cpu) {
+        return false;
+    }
+    sched_depart(rq, t, cpu);
+    list_push_back(&rq->leaving, &t->run_node);
+    return true;
+}
+
+// Puts the running thread where it belongs and says who runs next.
+static struct thread *pick(struct run_queue *rq, struct thread *prev, bool spent, uint64_t now)
+{
+    struct thread *next;
+
+    if (thread_is_idle(rq, prev)) {
+        if (rq->booting) {
+            return prev;
+        }
+    } else if (prev->state == THREAD_RUNNING) {
+        bool away = !cpumask_test(&prev->allowed, rq->cpu) && send_away(rq, prev);
+
+        if (!away && goes_on(rq, prev, spent, now)) {
+            return prev;
+        }
+    } else {
+        prev->slice_left = prev->slice_end > now ? prev->slice_end - now : prev->slice;
+    }
+    do {
+        int best = runq_best(&rq->ready);
+
+        if (best < 0) {
+            return &rq->idle;
+        }
+        next = list_entry(rq->ready.lists[best].next, struct thread, run_node);
+        sched_dequeue(rq, next);
+    } while (!cpumask_test(&next->allowed, rq->cpu) && send_away(rq, next));
+    return next;
+}
+
+// What remains to be done without the lock, on the stack of who runs now.
+static void finish(struct run_queue *rq, struct thread *t, bool trap, bool switched)
+{
+    if (switched && t->ops != NULL && t->ops->switch_in != NULL) {
+        t->ops->switch_in(t->arg);
+    }
+    if (rq->movable > 0 || !list_empty(&rq->leaving)) {
+        balance_push(rq);
+        spin_lock(&rq->lock);
+        trap = sched_idle_decide(rq, t);
+        publish_load(rq);
+        spin_unlock(&rq->lock);
+    }
+    if (t->guest) {
+        sched_idle_tell(t, trap);
+    }
+    if (switched && thread_is_idle(rq, t) && !rq->booting) {
+        balance_ask(rq->cpu);
+    }
+}
+
+void sched_switched(void)
+{
+    struct cpu *cpu = this_cpu();
+    struct run_queue *rq = cpu->rq;
+    struct thread *t = cpu->current;
+    bool trap = sched_idle_decide(rq, t);
+
+    spin_unlock(&rq->lock);
+    finish(rq, t, trap, true);
+}
+
+static void publish(struct run_queue *rq, const struct thread *t)
+{
+    bool idle = thread_is_idle(rq, t);
+
+    atomic_store_explicit(&rq->level, idle && rq->booting ? LEVEL_BOOTING : t->prio, memory_order_relaxed);
+    balance_idle(rq->cpu, idle && !rq->booting);
+    publish_load(rq);
+}
+
+void sched_switch_locked(struct cpu *cpu)
+{
+    struct run_queue *rq = cpu->rq;
+    struct thread *prev = cpu->current;
+    uint64_t now = arch_time_now();
+    uint64_t ran = now - rq->switched_at;
+    struct thread *next;
+
+    rq->switched_at = now;
+    prev->run_ticks += ran;
+    next = pick(rq, prev, server_charge(&prev->server, ran), now);
+    cpu->need_resched = false;
+    if (next != prev) {
+        prev->off_since = now;
+        next->wait_ticks += now - next->off_since;
+        next->slice_end = now + next->slice_left;
+        cpu->current = next;
+    }
+    next->state = THREAD_RUNNING;
+    publish(rq, next);
+    slice_update(rq, next, now);
+    if (next == prev) {
+        bool trap = sched_idle_decide(rq, prev);
+
+        spin_unlock(&rq->lock);
+        finish(rq, prev, trap, false);
+        return;
+    }
+    arch_context_switch(&prev->ctx, &next->ctx);
+    sched_switched();
+}
+
+void sched_preempt(void)
+{
+    struct cpu *cpu = this_cpu();
+
+    if (cpu == NULL || !cpu->need_resched || cpu->rq == NULL || cpu->irq_depth > 0) {
+        return;
+    }
+    spin_lock(&cpu->rq->lock);
+    sched_switch_locked(cpu);
+}
+
+void sched_resched_local(void)
+{
+    struct cpu *cpu = this_cpu();
+    const struct thread *t = cpu->current;
+
+    if (!cpu->need_resched || cpu->irq_depth > 0) {
+        return;
+    }
+    if (arch_irq_enabled()) {
+        arch_irq_disable();
+        sched_preempt();
+        arch_irq_enable();
+    } else if (t->ops != NULL && t->ops->resched != NULL) {
+        t->ops->resched(t->arg);
+    } else {
+        ipi_send(cpu->index, IPI_RESCHED);
+    }
+}
+
+// ---- waking -----------------------------------------------------------------------------------------------------------
+
+struct run_queue *sched_lock_home(struct thread *t)
+{
+    for (;;) {
+        unsigned cpu = t->cpu;
+        struct run_queue *rq = sched_rq(cpu);
+
+        spin_lock(&rq->lock);
+        if (t->cpu == cpu) {
+            return rq;
+        }
+        spin_unlock(&rq->lock);
+    }
+}
+
+bool sched_tell(struct run_queue *rq)
+{
+    struct cpu *cpu = cpu_get(rq->cpu);
+
+    if (cpu == this_cpu()) {
+        cpu->need_resched = true;
+        return true;
+    }
+    ipi_send(rq->cpu, IPI_RESCHED);
+    return false;
+}
+
+bool sched_make_ready(struct run_queue *rq, struct thread *t)
+{
+    const struct thread *running = running_on(rq);
+    // A better one preempts. An equal one, or one that might find a place elsewhere, needs the slice timer or a push, which
+    // only that CPU can do. A guest that idles untrapped has to give up the CPU for anybody.
+    bool tell = t->prio > running->prio || thread_is_idle(rq, running);
+
+    sched_enqueue(rq, t, false);
+    publish_load(rq);
+    tell = tell || t->movable || atomic_load_explicit(&rq->lone, memory_order_relaxed) ||
+           (t->prio == running->prio && rq->slice_at > running->slice_end);
+    return tell && sched_tell(rq);
+}
+
+// Where a thread that can run from now on does so; run queue of its home locked.
+static unsigned wake_place(const struct run_queue *rq, const struct thread *t)
+{
+    unsigned cpu = CPU_NONE;
+
+    if (atomic_load_explicit(&t->held, memory_order_acquire)) {
+        return rq->cpu; // only there its registers can be fetched: it will be pushed
+    }
+    if (!cpumask_test(&t->allowed, rq->cpu)) {
+        cpu = balance_refuge(t);
+    } else if (t->choices > 1 && atomic_load_explicit(&rq->level, memory_order_relaxed) >= t->prio) {
+        cpu = balance_place(t, rq->cpu);
+    }
+    return cpu != CPU_NONE ? cpu : rq->cpu;
+}
+
+// A BLOCKED thread wakes; unlocks.
+static bool wake_up(struct run_queue *rq, struct thread *t)
+{
+    uint64_t now = arch_time_now();
+    unsigned cpu;
+    bool local;
+
+    if (now - t->off_since >= t->slice) {
+        t->slice_left = t->slice;
+    }
+    t->off_since = now;
+    server_wake(&t->server, now);
+    if (t->server.budget != 0 && t->server.left == 0 && throttle(t, now)) {
+        spin_unlock(&rq->lock);
+        return false;
+    }
+    cpu = wake_place(rq, t);
+    if (cpu != rq->cpu) {
+        sched_depart(rq, t, cpu);
+        spin_unlock(&rq->lock);
+        return sched_arrive(t);
+    }
+    local = sched_make_ready(rq, t);
+    spin_unlock(&rq->lock);
+    return local;
+}
+
+static bool wake(struct thread *t, bool kick)
+{
+    irq_state_t irq = arch_irq_save();
+    struct run_queue *rq = sched_lock_home(t);
+    bool local = false;
+
+    if (t->state == THREAD_BLOCKED) {
+        local = wake_up(rq, t);
+    } else {
+        t->wake_pending = true;
+        if (rq->cpu != this_cpu()->index) {
+            if (thread_is_idle(rq, t)) {
+                ipi_send(rq->cpu, IPI_RESCHED);
+            } else if (kick && t->state == THREAD_RUNNING) {
+                ipi_send(rq->cpu, IPI_KICK);
+            }
+        }
+        spin_unlock(&rq->lock);
+    }
+    arch_irq_restore(irq);
+    return local;
+}
+
+bool sched_wake_deferred(struct thread *t)
+{
+    return wake(t, false);
+}
+
+void thread_wake(struct thread *t)
+{
+    if (wake(t, false)) {
+        sched_resched_local();
+    }
+}
+
+void thread_kick(struct thread *t)
+{
+    if (wake(t, true)) {
+        sched_resched_local();
+    }
+}
+
+// In interrupt context, on whatever CPU armed it.
+void sched_refill_fired(struct timer *timer)
+{
+    struct thread *t = container_of(timer, struct thread, refill);
+    struct run_queue *rq = sched_lock_home(t);
+    uint64_t now = arch_time_now();
+    bool local = false;
+
+    if (t->state == THREAD_THROTTLED) {
+        server_refill(&t->server, now - t->server.end < t->server.period ? t->server.end : now);
+        local = sched_make_ready(rq, t);
+    }
+    spin_unlock(&rq->lock);
+    if (local) {
+        sched_resched_local();
+    }
+}
