@@ -117,8 +117,8 @@ void arch_vcpu_load(struct arch_vcpu *av);
 void arch_vcpu_put(struct arch_vcpu *av);
 
 // When the guest next needs the CPU for one of its timers, in arch_time_now() ticks; UINT64_MAX when none is armed.
-// Valid for a vCPU that is not loaded, or on the CPU where it is loaded.
-uint64_t arch_vcpu_timer_deadline(const struct arch_vcpu *av);
+// Valid for a vCPU that is not loaded, or on the CPU where it is loaded. `ignore`: timers that do not count, bits as below.
+uint64_t arch_vcpu_timer_deadline(const struct arch_vcpu *av, uint32_t ignore);
 
 // Which vtimer lines are asserted now (bit 0: virtual, bit 1: physical); same validity.
 uint32_t arch_vcpu_timer_lines(const struct arch_vcpu *av);

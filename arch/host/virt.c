@@ -108,9 +108,9 @@ unsigned arch_vcpu_timer_irqs(const struct vcpu_timer_irq **out)
     return ARRAY_SIZE(irqs);
 }
 
-uint64_t arch_vcpu_timer_deadline(const struct arch_vcpu *av)
+uint64_t arch_vcpu_timer_deadline(const struct arch_vcpu *av, uint32_t ignore)
 {
-    return av->timer_deadline;
+    return ignore != 0 ? UINT64_MAX : av->timer_deadline;
 }
 
 uint32_t arch_vcpu_timer_lines(const struct arch_vcpu *av)

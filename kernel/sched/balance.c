@@ -14,7 +14,8 @@
 
 #define LOOK_MAX 8u // waiting threads looked at: bounded work with interrupts masked
 
-static _Atomic uint64_t idle_cpus[(CPU_MAX + 63) / 64]; // a hint: clear = claimed by a thread on its way, or busy
+static _Atomic uint64_t
+    idle_cpus[(CPU_MAX + 63) / 64]; // a hint: clear = claimed by a thread on its way, or busy
 static _Atomic unsigned crowded_count;
 
 void balance_reset(void)
@@ -96,7 +97,8 @@ static unsigned find_lighter(const struct thread *t, unsigned home, unsigned loa
         const struct run_queue *rq = candidate(t, i, home);
         unsigned n = rq != NULL ? atomic_load_explicit(&rq->load, memory_order_relaxed) : UINT32_MAX;
 
-        if (n < least && (n + 2 <= load || (n == 1 && atomic_load_explicit(&rq->lone, memory_order_relaxed)))) {
+        if (n < least &&
+            (n + 2 <= load || (n == 1 && atomic_load_explicit(&rq->lone, memory_order_relaxed)))) {
             least = n;
             best = i;
         }

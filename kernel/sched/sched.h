@@ -14,7 +14,8 @@
 #define LEVEL_BOOTING UINT8_MAX
 
 struct run_queue {
-    struct spinlock lock; // protects all below and state, wake_pending, cpu and run_node of the threads homed here
+    struct spinlock
+        lock; // protects all below and state, wake_pending, cpu and run_node of the threads homed here
     struct runq ready;
     struct list_node dead;    // left their stacks for ever; freed by the idle thread
     struct list_node leaving; // MOVING, picked out by a switch on this CPU, which hands them over at its end
@@ -23,14 +24,14 @@ struct run_queue {
     unsigned cpu;             // whose
     unsigned active_guests;   // homed here
     struct timer slice;
-    uint64_t slice_at; // ticks: when it fires, UINT64_MAX when it does not
+    uint64_t slice_at;    // ticks: when it fires, UINT64_MAX when it does not
     bool booting;         // the idle thread is still bringing the machine up: nothing preempts it
     uint64_t switched_at; // ticks: when the running thread was switched in, or charged last
     // Hints for other CPUs, which read them without the lock.
-    _Atomic uint8_t level;  // priority of who runs
-    _Atomic bool lone;      // a guest thread runs that may idle in the guest: the CPU may in truth be free
-    _Atomic unsigned load;  // threads that run or wait
-    _Atomic bool crowded;   // `movable` is not 0
+    _Atomic uint8_t level; // priority of who runs
+    _Atomic bool lone;     // a guest thread runs that may idle in the guest: the CPU may in truth be free
+    _Atomic unsigned load; // threads that run or wait
+    _Atomic bool crowded;  // `movable` is not 0
     struct thread idle;
 };
 

@@ -36,7 +36,8 @@ struct virqchip_ops {
     // Has the guest not yet deactivated what was forwarded as `line` of this vCPU? Until then the host interrupt stays silent.
     // On the vCPU's own CPU when it is loaded. NULL: nothing is ever forwarded.
     bool (*forwarded)(struct virqchip *chip, unsigned vcpu, unsigned line);
-    // A trapped write to the guest's "send SGI" register (aarch64: which = 0 SGI1R, 1 ASGI1R, 2 SGI0R).
+    // A trapped write to the guest's "send SGI" register (aarch64: which = 0 SGI1R, 1 ASGI1R, 2 SGI0R; 3: DIR,
+    // "deactivate interrupt").
     void (*send_sgi)(struct virqchip *chip, unsigned vcpu, unsigned which, uint64_t value);
 
     uint32_t (*save)(const struct virqchip *chip, void *buf, uint32_t size); // bytes needed or written

@@ -210,6 +210,9 @@ static enum vcpu_verdict run_requests(struct arch_vcpu *av)
     struct vcpu *v = vcpu_of(av);
     uint32_t bits = atomic_exchange_explicit(&av->requests, 0, memory_order_acquire);
 
+    if (bits & VCPU_REQ_RESCHED) {
+        sched_preempt();
+    }
     if (bits & VCPU_REQ_STOP) {
         return VCPU_LEAVE;
     }

@@ -2,8 +2,8 @@
 //
 // vCPU threads: life, requests, and which vCPU's state the registers of a CPU hold.
 //
-// A vCPU stays loaded while other threads run, until another vCPU takes the core. A vCPU that is not loaded keeps its
-// armed timers alive as one host timer on its CPU.
+// A vCPU stays loaded while other threads run, until another vCPU takes the core or it moves to another. A vCPU that is not
+// loaded keeps its armed timers alive as one host timer on the CPU where it was.
 #include "vmm/core/vcpu.h"
 
 #include <stdio.h>
@@ -13,27 +13,45 @@
 #include "kernel/irq/irq.h"
 #include "kernel/mm/pool.h"
 
-// Running guests by CPU: with more than one, WFI traps. Each is changed on its own CPU only, interrupts masked.
-static unsigned guests_running[CPU_MAX];
-
 struct vcpu *vcpu_loaded(void)
 {
     return this_cpu()->loaded_vcpu;
 }
 
+// Expired timers (bits as arch_vcpu_timer_lines()) that the guest's interrupt controller knows of, deliverable or not: they
+// have nothing new to say until the guest has dealt with them.
+static uint32_t timers_known(const struct vcpu *v, uint32_t lines)
+{
+    const struct vcpu_timer_irq *irqs;
+    struct virqchip *chip = v->vm->irqchip;
+    unsigned count = arch_vcpu_timer_irqs(&irqs);
+    uint32_t known = 0;
+
+    for (unsigned i = 0; i < count && chip && chip->ops->forwarded; i++) {
+        if ((lines >> i & 1) && chip->ops->forwarded(chip, v->index, irqs[i].guest_line)) {
+            known |= 1u << i;
+        }
+    }
+    return known;
+}
+
 static void vcpu_put(struct vcpu *v)
 {
     uint64_t deadline;
+    uint32_t lines;
 
     if (v->vm->irqchip) {
         v->vm->irqchip->ops->put(v->vm->irqchip, v->index);
     }
     arch_vcpu_put(&v->arch);
-    deadline = arch_vcpu_timer_deadline(&v->arch);
+    lines = arch_vcpu_timer_lines(&v->arch);
+    deadline = arch_vcpu_timer_deadline(&v->arch, lines ? timers_known(v, lines) : 0);
     if (deadline != UINT64_MAX) {
         timer_set(&v->wake_timer, deadline);
     }
     this_cpu()->loaded_vcpu = NULL;
+    // Pairs with the acquire in the scheduler: from now on another CPU may load it.
+    atomic_store_explicit(&v->thread->held, false, memory_order_release);
 }
 
 // All vCPUs of a VM share its VMID, but not their own page tables: what another one left in this CPU's TLB must go.
@@ -52,6 +70,7 @@ static void flush_sibling(struct vcpu *v)
 static void vcpu_load(struct vcpu *v)
 {
     timer_cancel(&v->wake_timer);
+    atomic_store_explicit(&v->thread->held, true, memory_order_relaxed);
     arch_vcpu_load(&v->arch);
     flush_sibling(v);
     if (v->vm->irqchip) {
@@ -72,8 +91,24 @@ static void vcpu_switch_in(void *arg)
     if (old) {
         vcpu_put(old);
     }
-    arch_vcpu_trap_idle(&v->arch, guests_running[this_cpu()->index] > 1);
     vcpu_load(v);
+}
+
+static void vcpu_leave_cpu(void *arg)
+{
+    if (vcpu_loaded() == arg) {
+        vcpu_put(arg);
+    }
+}
+
+static void vcpu_resched(void *arg)
+{
+    atomic_fetch_or_explicit(&((struct vcpu *)arg)->arch.requests, VCPU_REQ_RESCHED, memory_order_relaxed);
+}
+
+static void vcpu_trap_idle(void *arg, bool trap)
+{
+    arch_vcpu_trap_idle(&((struct vcpu *)arg)->arch, trap);
 }
 
 static void wake_timer_fired(struct timer *t)
@@ -89,9 +124,14 @@ static bool vcpu_asked(struct vcpu *v, uint32_t bits)
 static bool vcpu_has_event(struct vcpu *v)
 {
     struct virqchip *chip = v->vm->irqchip;
+    uint32_t lines;
 
-    return vcpu_asked(v, VCPU_REQ_STOP | VCPU_REQ_PAUSE) || (chip && chip->ops->pending(chip, v->index)) ||
-           arch_vcpu_timer_lines(&v->arch) != 0;
+    if (vcpu_asked(v, VCPU_REQ_STOP | VCPU_REQ_PAUSE) || (chip && chip->ops->pending(chip, v->index))) {
+        return true;
+    }
+    lines = arch_vcpu_timer_lines(&v->arch);
+    // One that has expired and not been forwarded yet is, at the next entry.
+    return lines && lines & ~timers_known(v, lines);
 }
 
 void vcpu_idle(struct vcpu *v)
@@ -101,8 +141,6 @@ void vcpu_idle(struct vcpu *v)
         thread_block();
     }
     v->state = VCPU_RUNNING;
-    // Pairs with the fence in vcpu_request(): either that one sees RUNNING, or the next entry sees its bits.
-    atomic_thread_fence(memory_order_seq_cst);
 }
 
 static void unload(struct vcpu *v)
@@ -178,10 +216,7 @@ static void session_over(struct vm *vm)
 // From start to leaving, on the vCPU's own thread.
 static void vcpu_session(struct vcpu *v)
 {
-    unsigned cpu = this_cpu()->index;
-
-    guests_running[cpu]++;
-    arch_vcpu_trap_idle(&v->arch, guests_running[cpu] > 1);
+    thread_set_active(true);
     if (vcpu_loaded()) {
         vcpu_put(vcpu_loaded());
     }
@@ -194,7 +229,7 @@ static void vcpu_session(struct vcpu *v)
     // Parked: no timer of it may fire any more.
     v->in_session = false;
     unload(v);
-    guests_running[cpu]--;
+    thread_set_active(false);
     v->state = VCPU_OFF;
     serve_call(v);
     session_over(v->vm);
@@ -216,15 +251,41 @@ static void vcpu_main(void *arg)
             thread_block();
         }
     }
+    v->thread->ops = NULL; // once it is gone, so is what they work on
     completion_signal(&v->gone);
     thread_exit();
 }
 
+static struct thread *create_thread(struct vcpu *v, unsigned pcpu)
+{
+    static const struct thread_ops ops = {.switch_in = vcpu_switch_in,
+                                          .leave = vcpu_leave_cpu,
+                                          .resched = vcpu_resched,
+                                          .trap_idle = vcpu_trap_idle};
+    const struct vm_config *c = v->vm->config;
+    struct cpumask allowed = {{0}};
+    char name[CONFIG_NAME_MAX + 12];
+
+    for (unsigned i = 0; i < c->sched.pcpu_count; i++) {
+        cpumask_set(&allowed, c->sched.pcpus[i]);
+    }
+    for (unsigned i = 0; i < cpu_count() && c->sched.pcpu_count == 0; i++) {
+        cpumask_set(&allowed, i);
+    }
+    snprintf(name, sizeof(name), "%s/%u", vm_name(v->vm), v->index);
+    return thread_create(&(struct thread_attr){.name = name,
+                                               .entry = vcpu_main,
+                                               .arg = v,
+                                               .ops = &ops,
+                                               .cpu = pcpu,
+                                               .prio = c->sched.priority,
+                                               .guest = true,
+                                               .allowed = &allowed});
+}
+
 enum status vcpu_create(struct vm *vm, unsigned index, unsigned pcpu, struct vcpu **out)
 {
-    static const struct thread_ops ops = {.switch_in = vcpu_switch_in};
     struct vcpu *v = pool_alloc(sizeof(*v));
-    char name[CONFIG_NAME_MAX + 12];
     enum status s;
 
     if (!v) {
@@ -240,14 +301,7 @@ enum status vcpu_create(struct vm *vm, unsigned index, unsigned pcpu, struct vcp
         pool_free(v, sizeof(*v));
         return s;
     }
-    snprintf(name, sizeof(name), "%s/%u", vm_name(vm), index);
-    v->thread = thread_create(&(struct thread_attr){.name = name,
-                                                    .entry = vcpu_main,
-                                                    .arg = v,
-                                                    .ops = &ops,
-                                                    .cpu = pcpu,
-                                                    .prio = vm->config->sched.priority,
-                                                    .guest = true});
+    v->thread = create_thread(v, pcpu);
     if (!v->thread) {
         arch_vcpu_destroy(&v->arch);
         pool_free(v, sizeof(*v));
@@ -288,11 +342,7 @@ void vcpu_request(struct vcpu *v, uint32_t bits)
     if (v->thread == thread_current() || (old & bits) == bits) {
         return; // it looks before its next entry, or somebody has told it already
     }
-    thread_wake(v->thread);
-    atomic_thread_fence(memory_order_seq_cst); // pairs with the one in vcpu_idle()
-    if (v->thread->cpu != this_cpu()->index && v->state == VCPU_RUNNING) {
-        ipi_send(v->thread->cpu, IPI_RESCHED);
-    }
+    thread_kick(v->thread);
 }
 
 enum status vcpu_call(struct vcpu *v, void (*fn)(struct vcpu *v, void *ctx), void *ctx, uint64_t ticks)

@@ -19,9 +19,10 @@ enum vcpu_state {
 };
 
 // Bits of arch_vcpu.requests: looked at before every entry.
-#define VCPU_REQ_IRQ 1u   // the interrupt controller has something new
-#define VCPU_REQ_STOP 2u  // leave arch_vcpu_run()
-#define VCPU_REQ_PAUSE 4u // look at vm->hold and at vcpu.call, outside arch_vcpu_run()
+#define VCPU_REQ_IRQ 1u     // the interrupt controller has something new
+#define VCPU_REQ_STOP 2u    // leave arch_vcpu_run()
+#define VCPU_REQ_PAUSE 4u   // look at vm->hold and at vcpu.call, outside arch_vcpu_run()
+#define VCPU_REQ_RESCHED 8u // somebody better waits for the core: set on it, by the scheduler
 
 // Something to be done on the vCPU's own thread, between two of its instructions.
 struct vcpu_call {

@@ -187,7 +187,7 @@ static uint64_t deadline_of(uint64_t ctl, uint64_t when)
     return (ctl & (CNT_CTL_ENABLE | CNT_CTL_IMASK)) == CNT_CTL_ENABLE ? when : UINT64_MAX;
 }
 
-uint64_t arch_vcpu_timer_deadline(const struct arch_vcpu *av)
+uint64_t arch_vcpu_timer_deadline(const struct arch_vcpu *av, uint32_t ignore)
 {
     uint64_t vctl = av->loaded ? sysreg_read(cntv_ctl_el0) : av->sys.cntv_ctl;
     uint64_t pctl = av->loaded ? sysreg_read(cntp_ctl_el0) : av->sys.cntp_ctl;
@@ -198,7 +198,8 @@ uint64_t arch_vcpu_timer_deadline(const struct arch_vcpu *av)
     if (__builtin_add_overflow(vcval, av->vm->cntvoff, &physical)) {
         physical = UINT64_MAX;
     }
-    return min_u64(deadline_of(vctl, physical), deadline_of(pctl, pcval));
+    return min_u64(ignore & 1 ? UINT64_MAX : deadline_of(vctl, physical),
+                   ignore & 2 ? UINT64_MAX : deadline_of(pctl, pcval));
 }
 
 uint32_t arch_vcpu_timer_lines(const struct arch_vcpu *av)
