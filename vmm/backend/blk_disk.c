@@ -62,9 +62,10 @@ static const struct fs_extent *find_extent(const struct fs_extents *f, uint64_t 
     return &f->extents[lo];
 }
 
-// The next part of the parent, as far as the extent reaches.
+// The next part of the parent, as far as the extent reaches and in as many segments as the disk takes.
 static void fill(struct piece *p)
 {
+    unsigned segment_max = p->owner->file.dev->segment_max;
     const struct fs_extent *e = find_extent(&p->owner->file, p->sector);
     uint64_t skip = p->sector - e->file_sector;
     uint64_t room = (e->count - skip) * SECTOR_SIZE;
@@ -72,7 +73,7 @@ static void fill(struct piece *p)
 
     p->block.op = p->parent->op;
     p->block.sector = e->disk_sector + skip;
-    while (room > 0 && p->segment < p->parent->segment_count) {
+    while (room > 0 && n < segment_max && p->segment < p->parent->segment_count) {
         const struct block_segment *s = &p->parent->segments[p->segment];
         uint32_t size = (uint32_t)min_u64(room, s->size - p->offset);
 

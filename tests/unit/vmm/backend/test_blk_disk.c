@@ -65,6 +65,7 @@ static enum status fake_submit(struct block_device *dev, struct block_request *r
     d->submits++;
     d->flushes += req->op == BLOCK_FLUSH;
     assert_int_equal(req->op == BLOCK_FLUSH, req->segment_count == 0);
+    assert_true(req->segment_count <= dev->segment_max);
     if (d->submits == d->fail_at) {
         if (!d->fail_late) {
             return d->fail_how;
@@ -126,8 +127,11 @@ static int setup(void **state)
     for (unsigned i = 0; i < MEDIUM_SECTORS * 512; i++) {
         f->fake.medium[i] = (uint8_t)(i / 512 * 3 + i);
     }
-    f->fake.dev = (struct block_device){
-        .name = "fake", .sector_count = MEDIUM_SECTORS, .can_flush = true, .submit = fake_submit};
+    f->fake.dev = (struct block_device){.name = "fake",
+                                        .sector_count = MEDIUM_SECTORS,
+                                        .can_flush = true,
+                                        .segment_max = BLOCK_SEGMENTS_MAX,
+                                        .submit = fake_submit};
     *state = f;
     return 0;
 }
@@ -334,6 +338,28 @@ static void test_more_requests_than_pieces(void **state)
     assert_memory_equal(f->buf + 1024 * 50, f->fake.medium + 2034 * 512, 1024);
 }
 
+// A device that takes fewer segments than a request may have.
+static void test_few_segments(void **state)
+{
+    struct fixture *f = *state;
+    struct block_request req = {.op = BLOCK_READ, .sector = 20, .done = on_done, .ctx = f};
+
+    f->fake.dev.segment_max = 3;
+    assert_int_equal(create(f, three, 3, 116 * 512), OK);
+    req.segment_count = BLOCK_SEGMENTS_MAX;
+    for (unsigned i = 0; i < BLOCK_SEGMENTS_MAX; i++) {
+        req.segments[i] =
+            (struct block_segment){.va = f->buf + (BLOCK_SEGMENTS_MAX - 1 - i) * 1024, .size = 1024};
+    }
+    assert_int_equal(f->be->ops->submit(f->be, &req), OK);
+    assert_int_equal(f->done, 1);
+    assert_int_equal(f->result, OK);
+    assert_int_equal(f->fake.submits, (BLOCK_SEGMENTS_MAX + 2) / 3);
+    for (unsigned i = 0; i < BLOCK_SEGMENTS_MAX; i++) {
+        assert_memory_equal(req.segments[i].va, f->fake.medium + (2004 + 2 * i) * 512, 1024);
+    }
+}
+
 // A file of 1 GiB over a medium of which the test keeps nothing: the arithmetic is 64-bit.
 static enum status big_submit(struct block_device *dev, struct block_request *req)
 {
@@ -388,7 +414,7 @@ int main(void)
         T(test_flush_reaches_the_disk),      T(test_no_flush_read_only_medium),
         T(test_errors_end_the_request_once), T(test_fragmented_file_in_memory),
         T(test_more_requests_than_pieces),   T(test_one_gib_file),
-        T(test_file_that_is_not_there),
+        T(test_file_that_is_not_there),      T(test_few_segments),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
