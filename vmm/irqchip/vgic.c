@@ -64,7 +64,9 @@ static void vgic_set_line(struct virqchip *chip, unsigned line, bool level)
         if (level && (b->edge & m)) {
             b->latched |= m;
         }
-        vgic_spi_changed(g, line / 32, m);
+        if (!vgic_spi_offer(g, line, level)) {
+            vgic_spi_changed(g, line / 32, m);
+        }
     }
     spin_unlock_irqrestore(&g->lock, state);
 }

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Private interrupts that go straight into a list register: forwarded timers, and SGIs that a vCPU sends to
-// itself.
+// Interrupts that go straight into a list register: forwarded timers, SGIs that a vCPU sends to itself, and SPIs of
+// devices that work inside the exits of their vCPU.
 //
 // cpu->fast names private interrupts that were put into a list register directly, pending and
 // nothing else, and whose list register nobody has looked at since: hw.lr[] and the block still describe that
 // moment. When one of them comes again and its list register is empty by then, the same value is right again.
 // Whatever changes such an interrupt's properties leads to a flush before the next entry, which looks at all
 // list registers and ends this.
+#include "kernel/cpu/cpu.h"
+#include "vmm/core/vcpu.h"
 #include "vmm/irqchip/vgic_state.h"
 
 void vgic_private_offer(struct vgic_cpu *cpu, unsigned irq)
@@ -36,6 +38,43 @@ void vgic_private_offer(struct vgic_cpu *cpu, unsigned irq)
     if ((b->in_lr & m) && (cpu->hw.lr[n] & (VGIC_LR_STATE | LR_EOI_MAINT | LR_HW)) == LR_PENDING && !g->v2) {
         cpu->fast |= m;
     }
+}
+
+// This is one of the vCPU's own exits: it looks at its list registers before anything else can happen.
+static bool in_exit_of(const struct vgic_cpu *cpu)
+{
+    const struct vcpu *v = cpu->frame.vgic->chip.vm->vcpus[cpu->index];
+    const struct cpu *here = this_cpu();
+
+    return here->loaded_vcpu == v && here->current == v->thread && cpu->loaded;
+}
+
+bool vgic_spi_offer(struct vgic *g, unsigned irq, bool level)
+{
+    struct vgic_block *b = &g->spi[irq / 32 - 1];
+    const uint32_t m = vgic_bit(irq);
+    const uint16_t index = ((b->in_lr | b->active) & m ? g->holder : g->target)[irq - VGIC_PRIVATE];
+    struct vgic_cpu *cpu;
+    uint32_t free;
+
+    if (index == VGIC_NO_VCPU || !in_exit_of(&g->cpus[index])) {
+        return false;
+    }
+    cpu = &g->cpus[index];
+    if (!level) {
+        for (uint32_t left = b->in_lr & m && !(b->edge & m) ? cpu->spi_lrs : 0; left; left &= left - 1) {
+            if (vgic_lr_irq(cpu->hw.lr[__builtin_ctz(left)]) == irq) {
+                return vgic_lr_lowered(cpu, (unsigned)__builtin_ctz(left));
+            }
+        }
+        return false;
+    }
+    free = g->lr_mask & ~cpu->used;
+    if (!(vgic_candidates(b, vgic_ctlr(g)) & m) || !free || cpu->backlog) {
+        return false;
+    }
+    vgic_lr_insert(cpu, (unsigned)__builtin_ctz(free), irq);
+    return true;
 }
 
 // Not deliverable now, or not simply: the flush does it.
@@ -71,7 +110,8 @@ static bool deliverable(struct vgic_cpu *cpu, uint32_t m)
 {
     const struct vgic_block *b = &cpu->priv;
 
-    return cpu->loaded && (b->enabled & vgic_group_bits(b, vgic_ctlr(cpu->frame.vgic)) & m);
+    return cpu->loaded && !atomic_load_explicit(&cpu->asleep, memory_order_relaxed) &&
+           (b->enabled & vgic_group_bits(b, vgic_ctlr(cpu->frame.vgic)) & m);
 }
 
 // It fired again, so the guest has deactivated it, so its list register is free even if that has not been

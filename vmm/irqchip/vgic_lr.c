@@ -117,6 +117,7 @@ static uint64_t lr_value(struct vgic_cpu *cpu, unsigned irq, struct lr_state *s)
     struct vgic_block *b = vgic_block_of(cpu, irq);
     const uint32_t m = vgic_bit(irq);
     bool ok = (b->enabled & vgic_group_bits(b, vgic_ctlr(g)) & m) != 0 &&
+              !atomic_load_explicit(&cpu->asleep, memory_order_relaxed) &&
               (irq < VGIC_PRIVATE || g->target[irq - VGIC_PRIVATE] == cpu->index);
     bool latch = (s->pend && s->soft) || (b->latched & m);
     bool level = (b->line & ~b->edge & m) != 0;
@@ -269,6 +270,33 @@ static void lr_settle(struct vgic_cpu *cpu, unsigned n)
     lr_free(cpu, n, irq);
     lr_write(cpu, n, 0);
     route_again(cpu, irq);
+}
+
+bool vgic_lr_lowered(struct vgic_cpu *cpu, unsigned n)
+{
+    uint64_t v = cpu->frame.vgic->hw->read_lr(n);
+    unsigned irq = lr_irq(cpu, n);
+    struct vgic_block *b = vgic_block_of(cpu, irq);
+    const uint32_t requests = b->latched | b->linked | b->set_active | b->drop_active | b->drop_pending;
+
+    if ((requests & vgic_bit(irq)) || (v & LR_HW) || (cpu->soft & vgic_bit(n))) {
+        return false;
+    }
+    switch (v & VGIC_LR_STATE) {
+    case LR_ACTIVE: // it will not come again
+        b->active |= vgic_bit(irq);
+        b->lr_pending &= ~vgic_bit(irq);
+        cpu->hw.lr[n] = v;
+        lr_write(cpu, n, v & ~LR_EOI_MAINT);
+        return true;
+    case LR_PENDING: // not acknowledged: it loses its cause
+        lr_free(cpu, n, irq);
+        cpu->hw.lr[n] = v;
+        lr_write(cpu, n, 0);
+        return true;
+    default:
+        return false;
+    }
 }
 
 void vgic_lr_insert(struct vgic_cpu *cpu, unsigned n, unsigned irq)
@@ -509,6 +537,7 @@ static void refill(struct vgic_cpu *cpu, uint32_t blocks)
     if (p.pending || p.active) {
         cpu->backlog |= blocks;
         hcr |= (p.pending ? HCR_NPIE : 0) | (p.active ? HCR_LRENPIE : 0);
+        hcr |= p.active && cpu->frame.vgic->hw->traps_dir ? HCR_TDIR : 0; // EOIcount does not say what DIR was about
     }
     if (hcr != cpu->hw.hcr) {
         cpu->hw.hcr = (uint32_t)hcr;

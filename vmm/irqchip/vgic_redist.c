@@ -30,13 +30,18 @@ static uint64_t read_waker(void *dev, const struct vreg_access *a)
     return f->cpu->waker;
 }
 
-// ChildrenAsleep follows at once. Interrupts are delivered in either state, as a guest that forgets to wake
-// its redistributor may expect from other virtual GICs.
+// ChildrenAsleep follows at once. Interrupts wait while ProcessorSleep is 1 (12.11.42), but not because of its value at
+// reset: guests that forget to wake their redistributor work on other virtual GICs, and here.
 static void write_waker(void *dev, const struct vreg_access *a)
 {
     const struct vgic_frame *f = dev;
+    bool sleep = (a->value & GICR_WAKER_SLEEP) != 0;
 
-    f->cpu->waker = a->value & GICR_WAKER_SLEEP ? GICR_WAKER_SLEEP | GICR_WAKER_ASLEEP : 0;
+    f->cpu->waker = sleep ? GICR_WAKER_SLEEP | GICR_WAKER_ASLEEP : 0;
+    if (atomic_exchange_explicit(&f->cpu->asleep, sleep, memory_order_relaxed) != sleep) {
+        atomic_fetch_or_explicit(&f->cpu->ready, (uint32_t)MASK64(0, f->vgic->block_count), memory_order_relaxed);
+        vgic_post(f->cpu, VGIC_EV_LOOK);
+    }
 }
 
 #define ZERO_ROW(off, n, nm)                                                       \

@@ -127,6 +127,7 @@ struct vgic_cpu {
     uint32_t fast;         // private interrupts whose list register was filled in passing, see vgic_fast.c
     uint32_t eoi_count;    // deactivations of interrupts not in list registers, not yet applied
     uint32_t waker;
+    _Atomic bool asleep; // the guest set ProcessorSleep: nothing reaches the CPU interface
     uint8_t slot[VGIC_PRIVATE]; // private interrupt's list register while in_lr
     struct vgic_block priv;
     struct gic_virt_state hw; // lr[]: what the list registers hold as far as known; 0: nothing
@@ -311,6 +312,9 @@ void vgic_sgi_send_v2(struct vgic *g, unsigned from, unsigned irq, uint32_t targ
 // Own CPU.
 void vgic_lr_insert(struct vgic_cpu *cpu, unsigned n, unsigned irq);
 
+// The line of the level-triggered interrupt in list register n was lowered. False: a flush has to see to it. Own CPU.
+bool vgic_lr_lowered(struct vgic_cpu *cpu, unsigned n);
+
 // The guest has emptied list register n: its interrupt is deactivated. Returns the interrupt. Own CPU.
 unsigned vgic_lr_done(struct vgic_cpu *cpu, unsigned n);
 
@@ -321,6 +325,10 @@ void vgic_maintenance(struct virqchip *chip, unsigned vcpu);
 
 // A private interrupt was latched on the owner's CPU: into a list register at once when that is simple.
 void vgic_private_offer(struct vgic_cpu *cpu, unsigned irq);
+
+// An SPI's line was changed on the CPU of the vCPU that it concerns, in one of its exits: straight into its list
+// registers when that is simple. False: the ordinary way. Lock held, interrupts masked.
+bool vgic_spi_offer(struct vgic *g, unsigned irq, bool level);
 
 bool vgic_forward(struct virqchip *chip, unsigned vcpu, unsigned line, unsigned host_irq);
 

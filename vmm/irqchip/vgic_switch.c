@@ -5,6 +5,20 @@
 #include "kernel/irq/irq.h"
 #include "vmm/irqchip/vgic_state.h"
 
+// Would the CPU interface signal what this list register holds? Active priorities are known for five bits; with more, some
+// may be signalled that are not: the guest then looks once more.
+static bool signals(const struct vgic *g, const struct gic_virt_state *s, uint64_t v)
+{
+    const uint32_t vmcr = (uint32_t)s->vmcr;
+    const bool group1 = (v & LR_GROUP1) != 0;
+    unsigned priority = (unsigned)((v & LR_PRIORITY_MASK) >> LR_PRIORITY_SHIFT);
+    uint32_t apr = g->hw->priority_bits() == 5 ? s->ap0r[0] | s->ap1r[0] : 0;
+
+    return (v & VGIC_LR_STATE) == LR_PENDING && (vmcr & (group1 ? VMCR_GRP1 : VMCR_GRP0)) &&
+           priority < vmcr >> VMCR_PMR_SHIFT &&
+           (priority & vgic_group_mask(vmcr, group1)) < vgic_running_priority(apr);
+}
+
 // On the vCPU's own CPU while it is loaded, by any thread while it is not.
 bool vgic_pending(struct virqchip *chip, unsigned vcpu)
 {
@@ -14,11 +28,14 @@ bool vgic_pending(struct virqchip *chip, unsigned vcpu)
     if (atomic_load_explicit(&cpu->events, memory_order_relaxed)) {
         return true; // perhaps: the flush finds out
     }
+    if (cpu->loaded && cpu->used) {
+        g->hw->save(&cpu->hw); // masks and running priority as they are now
+    }
     for (uint32_t left = cpu->used; left; left &= left - 1) {
         unsigned n = (unsigned)__builtin_ctz(left);
         uint64_t v = cpu->loaded ? g->hw->read_lr(n) : cpu->hw.lr[n];
 
-        if ((v & VGIC_LR_STATE) == LR_PENDING) {
+        if (signals(g, &cpu->hw, v)) {
             return true;
         }
     }

@@ -17,6 +17,7 @@
 #define PFR_CRM 4u // ID_AA64PFR0_EL1
 #define AA64PFR0_OP2 0u
 #define AA64PFR0_GIC (UINT64_C(0xF) << 24)
+#define VCPU_IPI_DIR 3u // as struct virqchip_ops.send_sgi
 #define OSLSR_OSLM BIT64(3) // OS lock implemented, unlocked
 
 typedef enum exit_action (*reg_handler)(struct guest_frame *f, uint64_t esr);
@@ -77,10 +78,16 @@ static enum exit_action reg_sgi0r(struct guest_frame *f, uint64_t esr)
     return send_sgi(f, esr, 2);
 }
 
+static enum exit_action reg_dir(struct guest_frame *f, uint64_t esr)
+{
+    return send_sgi(f, esr, VCPU_IPI_DIR);
+}
+
 static const struct {
     uint32_t id;
     reg_handler handler;
 } regs[] = {
+    {SYSREG_ID(3, 0, 12, 11, 1), reg_dir}, // traps while HCR_TDIR is set (drivers/irqchip/gic_virt.h)
     {SYSREG_ID(3, 0, 12, 11, 5), reg_sgi1r},
     {SYSREG_ID(3, 0, 12, 11, 6), reg_asgi1r},
     {SYSREG_ID(3, 0, 12, 11, 7), reg_sgi0r},

@@ -10,6 +10,7 @@
 
 #include "drivers/irqchip/gic_virt.h"
 #include "kernel/irq/irq.h"
+#include "vmm/core/vcpu.h"
 #include "vmm/core/vm.h"
 #include "vmm/irqchip/vgic.h"
 #include "vmm/irqchip/vgic_state.h"
@@ -38,6 +39,7 @@ static struct {
     unsigned maintenance, notifies;
     bool stuck; // a maintenance condition that would not go away
     struct vm vm;
+    struct vcpu vcpu[FAKE_CPUS], *vcpus[FAKE_CPUS];
     struct virqchip *chip;
 } fake;
 
@@ -338,6 +340,10 @@ static inline bool fake_start(unsigned vcpus, unsigned lrs, unsigned spis)
     memset(&fake, 0, sizeof(fake));
     fake.lrs = lrs;
     fake.vm.vcpu_count = vcpus;
+    fake.vm.vcpus = fake.vcpus;
+    for (unsigned v = 0; v < vcpus; v++) {
+        fake.vcpus[v] = &fake.vcpu[v];
+    }
     gic_virt_set(&fake_virt);
     irq_set_chip(&fake_chip);
     if (io_bus_init(&fake.vm.mmio) != OK || vgic_create(&fake.vm, &plan, &fake.chip) != OK) {
@@ -347,6 +353,7 @@ static inline bool fake_start(unsigned vcpus, unsigned lrs, unsigned spis)
     for (unsigned v = 0; v < vcpus; v++) {
         fake.on[v] = fake.current = v;
         fake.chip->ops->load(fake.chip, v);
+        fake_here()->vmcr = VMCR_GRP0 | VMCR_GRP1 | UINT64_C(0xf8) << VMCR_PMR_SHIFT; // the guest's set-up
     }
     return true;
 }
