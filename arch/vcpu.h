@@ -7,6 +7,7 @@
 // registers, say) it finishes alone. Nothing here knows a device, a bus or a scheduler.
 #pragma once
 
+#include "kernel/lib/io_access.h"
 #include "kernel/lib/status.h"
 #include "kernel/lib/types.h"
 
@@ -34,11 +35,16 @@ struct vcpu_exit {
     union {
         struct {
             gpa_t gpa;
-            uint64_t value;   // to write, or what was read; zero-extended
-            uint8_t size;     // bytes: 1 2 4 8
-            bool write;
-            bool sign_extend; // the architecture's own: applied by it after the handler returned
-            bool exec;        // instruction fetch: no device can answer
+            bool exec; // instruction fetch: no device can answer
+            union {
+                struct {
+                    uint64_t unused_offset;
+                    uint64_t value; // to write, or what was read; zero-extended
+                    uint8_t size;   // bytes: 1 2 4 8
+                    bool write;
+                };
+                struct io_access access; // the same, as it goes to the device
+            };
         } mmio;
         struct {
             uint16_t port;
@@ -87,6 +93,9 @@ enum vcpu_verdict {
 struct vcpu_upcalls {
     // An exit of any kind but DONE and IRQ.
     enum vcpu_verdict (*exit)(struct arch_vcpu *av, struct vcpu_exit *exit);
+    // A data access, by far the most frequent exit: gpa and `a` (but for offset and vcpu) are set. 0: a device has answered.
+    // Otherwise nothing has happened, and exit() with VCPU_EXIT_MMIO is to be asked what to do.
+    unsigned (*mmio)(struct arch_vcpu *av, struct io_access *a, gpa_t gpa);
     // A host interrupt is pending: take and dispatch it, let the scheduler run.
     void (*host_irq)(struct arch_vcpu *av);
     // Called before every entry while av->requests is not zero. VCPU_LEAVE leaves.

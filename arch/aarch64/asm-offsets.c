@@ -4,6 +4,7 @@
 #include <asm/vcpu.h>
 
 #include "arch/cpu.h"
+#include "arch/vcpu.h"
 
 #define DEFINE(name, value) asm volatile("\n.ascii \"->" #name " %0\"" ::"i"(value))
 
@@ -15,6 +16,8 @@ void asm_offsets(void)
     DEFINE(FRAME_VCPU, offsetof(struct guest_frame, vcpu));
     DEFINE(FRAME_SIZE, (sizeof(struct guest_frame) + 15) & ~15ul);
     DEFINE(VCPU_REQUESTS, offsetof(struct arch_vcpu, requests));
+    DEFINE(VCPU_UP, offsetof(struct arch_vcpu, up));
+    DEFINE(UP_HOST_IRQ, offsetof(struct vcpu_upcalls, host_irq));
     DEFINE(CONTEXT_SP, offsetof(struct arch_context, sp));
     DEFINE(FP_FPCR, offsetof(struct guest_fp, fpcr));
 }

@@ -63,13 +63,9 @@ static uint64_t read_lr(unsigned n)
     }
 }
 
-static void write_lr(unsigned n, uint64_t value)
+__attribute__((noinline)) static void write_lr_high(unsigned n, uint64_t value)
 {
     switch (n) {
-        LR_WRITE_CASE(0);
-        LR_WRITE_CASE(1);
-        LR_WRITE_CASE(2);
-        LR_WRITE_CASE(3);
         LR_WRITE_CASE(4);
         LR_WRITE_CASE(5);
         LR_WRITE_CASE(6);
@@ -84,6 +80,24 @@ static void write_lr(unsigned n, uint64_t value)
         LR_WRITE_CASE(15);
     default:
         break;
+    }
+}
+
+// Two bits decide: on the way of every injected interrupt, a jump table would be most of the cost.
+static void write_lr(unsigned n, uint64_t value)
+{
+    if (n >= 4) {
+        write_lr_high(n, value);
+    } else if (n & 2) {
+        if (n & 1) {
+            write_ich_lr3(value);
+        } else {
+            write_ich_lr2(value);
+        }
+    } else if (n & 1) {
+        write_ich_lr1(value);
+    } else {
+        write_ich_lr0(value);
     }
 }
 

@@ -3,8 +3,9 @@
 // Host interrupts: the descriptor table, dispatch, inter-processor interrupts, calls on other CPUs.
 //
 // Protocol with the controller (GIC EOImode 1; others leave deactivate empty): acknowledge, handler, priority drop, and
-// deactivation unless the interrupt was handed to a guest. One dispatch takes a bounded number of interrupts, so a storm
-// leaves room for the scheduler; an interrupt without a handler is switched off at its first arrival.
+// deactivation unless the interrupt was handed to a guest. One dispatch takes one interrupt: the next, if there is one, is taken as
+// soon as interrupts are unmasked again, so a storm leaves room for the scheduler, and the usual single one costs no second
+// look at the controller. An interrupt without a handler is switched off at its first arrival.
 #include "kernel/irq/irq.h"
 
 #include <stdatomic.h>
@@ -14,8 +15,6 @@
 #include "kernel/log/log.h"
 #include "kernel/sched/thread.h"
 #include "kernel/sync/spinlock.h"
-
-#define DISPATCH_MAX 32u
 
 struct irq_desc {
     _Atomic(irq_handler) fn; // release-stored after ctx; read without the lock
@@ -197,48 +196,62 @@ enum status cpu_call(unsigned cpu, void (*fn)(void *ctx), void *ctx)
 
 // ---- dispatch -------------------------------------------------------------------------------------------------------
 
+__attribute__((noinline)) static enum irq_result handle_stranger(unsigned irq)
+{
+    chip->disable(irq);
+    log_warn("interrupt %u has no handler and was switched off", irq);
+    return IRQ_HANDLED;
+}
+
 static enum irq_result handle(unsigned irq)
 {
+    struct irq_desc *d = &descs[irq];
     irq_handler fn;
 
-    if (irq >= IRQ_MAX) {
-        return IRQ_HANDLED;
+    asm("" : "+r"(d)); // one address: GCC would work out another for each member
+    atomic_fetch_add_explicit(&d->count, 1, memory_order_relaxed);
+    fn = atomic_load_explicit(&d->fn, memory_order_acquire);
+    return fn != NULL ? fn(irq, d->ctx) : handle_stranger(irq);
+}
+
+// Completed first: a call may take its time, and a new IPI must not be lost.
+static void dispatch_ipi(const struct irqchip_ops *c, struct cpu *cpu, unsigned irq)
+{
+    c->eoi(irq);
+    c->deactivate(irq);
+    cpu->irq_depth = 1; // interrupts stay masked: there is no second level
+    ipi_handle(cpu);
+    cpu->irq_depth = 0;
+}
+
+static void dispatch_other(const struct irqchip_ops *c, struct cpu *cpu, unsigned irq)
+{
+    enum irq_result result;
+
+    cpu->irq_depth = 1;
+    result = handle(irq);
+    cpu->irq_depth = 0;
+    c->eoi(irq);
+    if (result == IRQ_HANDLED) {
+        c->deactivate(irq);
     }
-    atomic_fetch_add_explicit(&descs[irq].count, 1, memory_order_relaxed);
-    fn = atomic_load_explicit(&descs[irq].fn, memory_order_acquire);
-    if (fn == NULL) {
-        chip->disable(irq);
-        log_warn("interrupt %u has no handler and was switched off", irq);
-        return IRQ_HANDLED;
-    }
-    return fn(irq, descs[irq].ctx);
 }
 
 void irq_dispatch(void)
 {
+    const struct irqchip_ops *c = chip;
     struct cpu *cpu = this_cpu();
+    unsigned irq = c->ack();
 
-    cpu->irq_depth++;
-    for (unsigned n = 0; n < DISPATCH_MAX; n++) {
-        unsigned irq = chip->ack();
-        enum irq_result result = IRQ_HANDLED;
-
-        if (irq == IRQ_NONE) {
-            break;
-        }
-        if (irq - chip->ipi_base < IPI_COUNT) {
-            // Completed first: a call may take its time, and a new IPI must not be lost.
-            chip->eoi(irq);
-            chip->deactivate(irq);
-            ipi_handle(cpu);
-            continue;
-        }
-        result = handle(irq);
-        chip->eoi(irq);
-        if (result == IRQ_HANDLED) {
-            chip->deactivate(irq);
-        }
+    if (irq - c->ipi_base < IPI_COUNT) {
+        dispatch_ipi(c, cpu, irq);
+    } else if (irq < IRQ_MAX) {
+        dispatch_other(c, cpu, irq);
+    } else if (irq != IRQ_NONE) {
+        c->eoi(irq);
+        c->deactivate(irq);
     }
-    cpu->irq_depth--;
-    sched_preempt();
+    if (cpu->need_resched) {
+        sched_preempt();
+    }
 }

@@ -51,7 +51,7 @@ enum status irq_register(unsigned irq, enum irq_trigger trigger, irq_handler fn,
 void irq_unregister(unsigned irq);
 void irq_enable_percpu(unsigned irq);
 
-// Takes all pending interrupts, then calls sched_preempt(). The architecture's interrupt entry; interrupts masked.
+// Takes the most urgent pending interrupt, then calls sched_preempt() if its handler asked for it. The architecture's interrupt entry; interrupts masked.
 void irq_dispatch(void);
 
 enum ipi {

@@ -37,7 +37,8 @@ static void publish_locked(struct io_bus *bus, struct io_map *next)
 {
     struct io_map *old = atomic_load_explicit(&bus->map, memory_order_relaxed);
 
-    atomic_store_explicit(&bus->map, next, memory_order_release); // pairs with the acquire in access_slow()
+    atomic_store_explicit(&bus->map, next,
+                          memory_order_release); // pairs with the acquire in io_bus_access_slow()
     atomic_fetch_add_explicit(&bus->generation, 1,
                               memory_order_release); // pairs with that in io_bus_access()
     old->next = bus->retired;
@@ -206,8 +207,8 @@ enum status io_bus_move(struct io_bus *bus, uint64_t base, uint64_t new_base)
     return st;
 }
 
-__attribute__((noinline)) static enum io_result access_slow(struct io_bus *bus, struct io_cache *cache,
-                                                            uint64_t addr, struct io_access *a)
+enum io_result io_bus_access_slow(struct io_bus *bus, struct io_cache *cache, uint64_t addr,
+                                  struct io_access *a)
 {
     uint32_t generation = atomic_load_explicit(&bus->generation, memory_order_acquire);
     const struct io_map *m = atomic_load_explicit(&bus->map, memory_order_acquire);
@@ -218,22 +219,15 @@ __attribute__((noinline)) static enum io_result access_slow(struct io_bus *bus, 
     }
     const struct io_region *r = &m->regions[at];
 
-    *cache = (struct io_cache){
-        .base = r->base, .size = r->size, .access = r->access, .dev = r->dev, .generation = generation};
+    if (r->size >= IO_CACHE_MARGIN) {
+        *cache = (struct io_cache){.base = r->base,
+                                   .span = r->size - IO_CACHE_MARGIN,
+                                   .access = r->access,
+                                   .dev = r->dev,
+                                   .generation = generation};
+    }
     a->offset = addr - r->base;
     return r->access(r->dev, a);
-}
-
-enum io_result io_bus_access(struct io_bus *bus, struct io_cache *cache, uint64_t addr, struct io_access *a)
-{
-    uint64_t offset = addr - cache->base;
-
-    if (cache->generation != atomic_load_explicit(&bus->generation, memory_order_acquire) ||
-        offset >= cache->size || a->size > cache->size - offset) {
-        return access_slow(bus, cache, addr, a);
-    }
-    a->offset = offset;
-    return cache->access(cache->dev, a);
 }
 
 bool io_bus_nearest(struct io_bus *bus, uint64_t addr, struct io_region *out)

@@ -6,17 +6,12 @@
 // a change publishes a new array and bumps the generation, which invalidates every cache.
 #pragma once
 
+#include <stdatomic.h>
+
+#include "kernel/lib/io_access.h"
 #include "kernel/lib/status.h"
 #include "kernel/lib/types.h"
 #include "kernel/sync/spinlock.h"
-
-struct io_access {
-    uint64_t offset; // from the region's base
-    uint64_t value;  // to write, or read (zero-extended)
-    uint8_t size;    // 1 2 4 8
-    bool write;
-    uint16_t vcpu; // index of the accessing vCPU in its VM
-};
 
 enum io_result {
     IO_DONE,
@@ -41,9 +36,11 @@ struct io_bus {
     struct spinlock lock; // writers
 };
 
-// A vCPU's last region.
+// A vCPU's last region. Every access whose first byte lies at most `span` behind `base` is inside, whatever its width up
+// to IO_CACHE_MARGIN; smaller regions are not cached.
+#define IO_CACHE_MARGIN 16u
 struct io_cache {
-    uint64_t base, size; // size 0: empty
+    uint64_t base, span;
     enum io_result (*access)(void *dev, struct io_access *a);
     void *dev;
     uint32_t generation;
@@ -61,7 +58,22 @@ void io_bus_quiesce(struct io_bus *bus);
 
 // Finds the region that holds the whole access at `addr` and calls it. An access that straddles a region's
 // end is unclaimed.
-enum io_result io_bus_access(struct io_bus *bus, struct io_cache *cache, uint64_t addr, struct io_access *a);
+enum io_result io_bus_access_slow(struct io_bus *bus, struct io_cache *cache, uint64_t addr,
+                                  struct io_access *a);
+
+static inline enum io_result io_bus_access(struct io_bus *bus, struct io_cache *cache, uint64_t addr,
+                                           struct io_access *a)
+{
+    uint64_t offset = addr - cache->base;
+
+    // Relaxed: an unchanged generation says that what is cached was still right at that moment, nothing else is read.
+    if (cache->generation != atomic_load_explicit(&bus->generation, memory_order_relaxed) ||
+        offset > cache->span) {
+        return io_bus_access_slow(bus, cache, addr, a);
+    }
+    a->offset = offset;
+    return cache->access(cache->dev, a);
+}
 
 // For fault cards: the region at or nearest below `addr`; false when none.
 bool io_bus_nearest(struct io_bus *bus, uint64_t addr, struct io_region *out);

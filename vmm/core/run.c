@@ -12,7 +12,7 @@ static struct vcpu *vcpu_of(struct arch_vcpu *av)
     return container_of(av, struct vcpu, arch);
 }
 
-static void warn_unclaimed(struct vcpu *v, const struct vcpu_exit *e)
+__attribute__((noinline)) static enum vcpu_verdict mmio_unclaimed(struct vcpu *v, const struct vcpu_exit *e)
 {
     unsigned long long where = e->mmio.gpa.v;
 
@@ -20,24 +20,19 @@ static void warn_unclaimed(struct vcpu *v, const struct vcpu_exit *e)
             (unsigned long long)arch_vcpu_reg(&v->arch, 32),
             e->mmio.exec ? "fetch" : (e->mmio.write ? "write" : "read"), e->mmio.size, where,
             plan_describe(&v->vm->plan, where));
+    return VCPU_ABORT;
 }
 
 static enum vcpu_verdict exit_mmio(struct vcpu *v, struct vcpu_exit *e)
 {
-    struct io_access a;
+    struct io_access *a = &e->mmio.access;
 
-    if (!e->mmio.exec) {
-        a.value = e->mmio.value;
-        a.size = e->mmio.size;
-        a.write = e->mmio.write;
-        a.vcpu = (uint16_t)v->index;
-        if (io_bus_access(&v->vm->mmio, &v->mmio_cache, e->mmio.gpa.v, &a) == IO_DONE) {
-            e->mmio.value = a.value;
-            return VCPU_RESUME;
-        }
+    a->vcpu = (uint16_t)v->index;
+    if (__builtin_expect(e->mmio.exec, 0) ||
+        io_bus_access(&v->vm->mmio, &v->mmio_cache, e->mmio.gpa.v, a) != IO_DONE) {
+        return mmio_unclaimed(v, e);
     }
-    warn_unclaimed(v, e);
-    return VCPU_ABORT;
+    return VCPU_RESUME;
 }
 
 static enum vcpu_verdict exit_pio(struct vcpu *v, struct vcpu_exit *e)
@@ -193,15 +188,45 @@ static enum vcpu_verdict run_exit(struct arch_vcpu *av, struct vcpu_exit *e)
     return handlers[e->kind](v, e);
 }
 
+__attribute__((noinline)) static unsigned timed_mmio(struct vcpu *v, struct io_access *a, gpa_t where)
+{
+    uint64_t start = arch_time_now();
+    enum io_result r = io_bus_access(&v->vm->mmio, &v->mmio_cache, where.v, a);
+
+    add_time(&v->exits[VCPU_EXIT_MMIO], start);
+    return r;
+}
+
+static unsigned run_mmio(struct arch_vcpu *av, struct io_access *a, gpa_t where)
+{
+    struct vcpu *v = vcpu_of(av);
+
+    _Static_assert(IO_DONE == 0, "the upcall's convention");
+    v->exits[VCPU_EXIT_MMIO].count++;
+    a->vcpu = (uint16_t)v->index;
+    if (__builtin_expect(timing, false)) {
+        return timed_mmio(v, a, where);
+    }
+    return io_bus_access(&v->vm->mmio, &v->mmio_cache, where.v, a);
+}
+
+__attribute__((noinline)) static void timed_host_irq(struct vcpu *v)
+{
+    uint64_t start = arch_time_now();
+
+    irq_dispatch();
+    add_time(&v->exits[VCPU_EXIT_IRQ], start);
+}
+
 static void run_host_irq(struct arch_vcpu *av)
 {
     struct vcpu *v = vcpu_of(av);
-    uint64_t start = __builtin_expect(timing, false) ? arch_time_now() : 0;
 
     v->exits[VCPU_EXIT_IRQ].count++;
-    irq_dispatch();
-    if (start) {
-        add_time(&v->exits[VCPU_EXIT_IRQ], start);
+    if (__builtin_expect(timing, false)) {
+        timed_host_irq(v);
+    } else {
+        irq_dispatch();
     }
 }
 
@@ -249,6 +274,9 @@ const char *vcpu_exit_name(enum vcpu_exit_kind kind)
     return (unsigned)kind < VCPU_EXIT_COUNT ? names[kind] : "?";
 }
 
-const struct vcpu_upcalls vcpu_upcalls = {.exit = run_exit,
-                                          .host_irq = run_host_irq,
-                                          .requests = run_requests};
+const struct vcpu_upcalls vcpu_upcalls = {
+    .exit = run_exit,
+    .mmio = run_mmio,
+    .host_irq = run_host_irq,
+    .requests = run_requests,
+};

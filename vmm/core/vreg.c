@@ -12,6 +12,18 @@
 #define ROW_MAX 255 // the index holds row + 1 in a byte
 #define GRANULE_SHIFT_MAX 2
 
+// What an access needs of a row, in half a cache line.
+struct vreg_slot {
+    uint32_t offset;
+    uint8_t widths;     // 0: reserved
+    uint8_t low;        // bytes of a register - 1
+    uint8_t size_shift; // log2 of the bytes
+    uint64_t (*read)(void *dev, const struct vreg_access *a);
+    void (*write)(void *dev, const struct vreg_access *a);
+    uint64_t reset;
+};
+_Static_assert(sizeof(struct vreg_slot) == 32, "half a cache line");
+
 static bool row_valid(const struct vreg *row)
 {
     unsigned wider = ~((2u * row->size) - 1); // width bits have the value of the width
@@ -53,6 +65,15 @@ static uint32_t index_bytes(const struct vreg_map *map)
 static enum status index_fill(struct vreg_map *map)
 {
     for (unsigned i = 0; i < map->row_count; i++) {
+        const struct vreg *row = &map->rows[i];
+
+        map->slots[i + 1] = (struct vreg_slot){.offset = row->offset,
+                                               .widths = row->widths,
+                                               .low = (uint8_t)(row->size - 1),
+                                               .size_shift = (uint8_t)__builtin_ctz(row->size),
+                                               .read = row->read,
+                                               .write = row->write,
+                                               .reset = row->reset};
         uint32_t first = map->rows[i].offset >> map->shift;
         uint32_t last = (uint32_t)((map->rows[i].offset + row_bytes(&map->rows[i]) - 1) >> map->shift);
 
@@ -76,7 +97,9 @@ enum status vreg_map_create(struct vreg_map *map, const struct vreg *rows, unsig
     }
     *map = (struct vreg_map){.rows = rows, .row_count = (uint16_t)count, .size = size, .shift = shift};
     map->index = pool_alloc(index_bytes(map));
-    if (!map->index) {
+    map->slots = pool_alloc((count + 1) * sizeof(map->slots[0]));
+    if (!map->index || !map->slots) {
+        vreg_map_destroy(map);
         return E_NOMEM;
     }
     st = index_fill(map);
@@ -92,10 +115,19 @@ void vreg_map_destroy(struct vreg_map *map)
         pool_free(map->index, index_bytes(map));
         map->index = NULL;
     }
+    if (map->slots) {
+        pool_free(map->slots, (map->row_count + 1u) * sizeof(map->slots[0]));
+        map->slots = NULL;
+    }
 }
 
-__attribute__((noinline)) static enum io_result reserved_access(struct vreg_map *map, struct io_access *a)
+// A width that the row does not allow, or no row.
+__attribute__((noinline)) static enum io_result refused(struct vreg_map *map, unsigned slot,
+                                                        struct io_access *a)
 {
+    if (slot != 0) {
+        return IO_BAD;
+    }
     atomic_fetch_add_explicit(&map->reserved_accesses, 1, memory_order_relaxed);
     if (!a->write) {
         a->value = 0;
@@ -104,41 +136,36 @@ __attribute__((noinline)) static enum io_result reserved_access(struct vreg_map 
 }
 
 // The hottest function of all device emulation, counted in instructions: no stack protector (nothing here is
-// written through an index), and the mask is worked out only where it is needed.
+// written through an index).
 __attribute__((no_stack_protector)) enum io_result vreg_map_access(struct vreg_map *map, void *dev,
                                                                    struct io_access *a)
 {
     const uint32_t size = a->size;
 
-    if ((size & (size - 1)) != 0 || (a->offset & (size - 1)) != 0 || a->offset >= map->size) {
+    if (((a->offset | size) & (size - 1)) != 0 || a->offset >= map->size) {
         return IO_BAD;
     }
-    const unsigned slot = map->index[a->offset >> map->shift];
+    const unsigned n = map->index[a->offset >> map->shift];
+    const struct vreg_slot *s = &map->slots[n];
 
-    if (slot == 0) {
-        return reserved_access(map, a);
+    if ((s->widths & size) == 0) { // also refuses 0 and what is wider than 8
+        return refused(map, n, a);
     }
-    const struct vreg *row = &map->rows[slot - 1];
-
-    if ((row->widths & size) == 0) { // also refuses 0 and what is wider than 8
-        return IO_BAD;
-    }
-    const uint32_t rel = (uint32_t)a->offset - row->offset;
+    const uint32_t rel = (uint32_t)a->offset - s->offset;
+    const uint64_t mask = UINT64_MAX >> (-(8 * size) & 63);
     struct vreg_access va;
 
-    va.index = rel >> __builtin_ctz(row->size);
-    va.byte = rel & (row->size - 1u);
+    va.index = rel >> s->size_shift;
+    va.byte = rel & s->low;
     va.size = a->size;
     va.vcpu = a->vcpu;
     if (!a->write) {
-        va.value = 0;
-        a->value = row->read ? row->read(dev, &va) : vreg_part(row->reset, &va);
-        a->value &= UINT64_MAX >> (64 - 8 * a->size);
+        a->value = (s->read ? s->read(dev, &va) : vreg_part(s->reset, &va)) & mask;
         return IO_DONE;
     }
-    va.value = a->value & (UINT64_MAX >> (64 - 8 * size));
-    if (row->write) {
-        row->write(dev, &va);
+    va.value = a->value & mask;
+    if (s->write) {
+        s->write(dev, &va);
     }
     return IO_DONE;
 }

@@ -19,7 +19,7 @@
 struct vreg_access {
     uint32_t index; // which of the row's `count` registers
     uint32_t byte;  // offset inside that register
-    uint64_t value; // write: shifted to bit 0, masked to `size`
+    uint64_t value; // write: shifted to bit 0, masked to `size`; read: undefined
     uint8_t size;   // bytes
     uint16_t vcpu;
 };
@@ -37,12 +37,15 @@ struct vreg {
     const char *name;
 };
 
+struct vreg_slot;
+
 struct vreg_map {
+    uint8_t *index;          // slot per granule
+    struct vreg_slot *slots; // 0 is "reserved", then the rows in the shape that an access wants them in
+    uint32_t size;           // bytes of the register region
+    uint32_t shift;          // log2 of the granule: 0 to 2
     const struct vreg *rows;
     uint16_t row_count;
-    uint32_t size;  // bytes of the register region
-    uint8_t *index; // row + 1 per granule, 0 for reserved
-    uint8_t shift;  // log2 of the granule: 0 to 2
     _Atomic uint32_t reserved_accesses;
 };
 

@@ -129,6 +129,7 @@ static void regions_remove(struct vgic *g, struct vm *vm)
 {
     (void)!io_bus_remove(&vm->mmio, g->gicd_base);
     if (!g->v2) {
+        (void)!io_bus_remove(&vm->mmio, g->gicd_base + GICD_MAP_SIZE);
         (void)!io_bus_remove(&vm->mmio, g->gicr_base);
         return;
     }
@@ -201,7 +202,12 @@ static enum status maps_create(struct vgic *g)
 static enum status regions_add(struct vgic *g, struct vm *vm)
 {
     struct io_region dist = {
-        .base = g->gicd_base, .size = GIC_FRAME_SIZE, .access = vgic_dist_access, .dev = g, .name = "gicd"};
+        .base = g->gicd_base, .size = GICD_MAP_SIZE, .access = vgic_dist_access, .dev = g, .name = "gicd"};
+    struct io_region high = {.base = g->gicd_base + GICD_MAP_SIZE,
+                             .size = GIC_FRAME_SIZE - GICD_MAP_SIZE,
+                             .access = vgic_dist_high_access,
+                             .dev = g,
+                             .name = "gicd"};
     struct io_region redist = {.base = g->gicr_base,
                                .size = (uint64_t)vm->vcpu_count * GICR_STRIDE,
                                .access = vgic_redist_access,
@@ -212,10 +218,17 @@ static enum status regions_add(struct vgic *g, struct vm *vm)
     if (st != OK) {
         return st;
     }
-    st = io_bus_add(&vm->mmio, &redist, NULL);
+    st = io_bus_add(&vm->mmio, &high, NULL);
     if (st != OK) {
-        (void)!io_bus_remove(&vm->mmio, dist.base);
+        goto out_dist;
     }
+    st = io_bus_add(&vm->mmio, &redist, NULL);
+    if (st == OK) {
+        return OK;
+    }
+    (void)!io_bus_remove(&vm->mmio, high.base);
+out_dist:
+    (void)!io_bus_remove(&vm->mmio, dist.base);
     return st;
 }
 

@@ -160,10 +160,12 @@ const struct vreg vgic_id_rows[] = {
 };
 const unsigned vgic_id_row_count = ARRAY_SIZE(vgic_id_rows);
 
-__attribute__((noinline)) static enum io_result high_access(struct vgic *g, struct io_access *a)
+enum io_result vgic_dist_high_access(void *dev, struct io_access *a)
 {
-    if (a->offset >= GIC_ID_OFFSET) {
-        a->offset -= GIC_ID_OFFSET;
+    struct vgic *g = dev;
+
+    if (a->offset >= GIC_ID_OFFSET - GICD_MAP_SIZE) {
+        a->offset -= GIC_ID_OFFSET - GICD_MAP_SIZE;
         return vreg_map_access(&g->id_map, &g->frame, a);
     }
     a->value = a->write ? a->value : 0; // reserved
@@ -174,8 +176,5 @@ enum io_result vgic_dist_access(void *dev, struct io_access *a)
 {
     struct vgic *g = dev;
 
-    if (a->offset >= GICD_MAP_SIZE) {
-        return high_access(g, a);
-    }
     return vreg_map_access(&g->dist_map, &g->frame, a);
 }

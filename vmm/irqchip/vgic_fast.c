@@ -92,7 +92,7 @@ static bool forward_later(struct vgic_cpu *cpu, struct vgic_block *b, unsigned l
     return true;
 }
 
-static bool forward_spi(struct vgic_cpu *cpu, unsigned line, unsigned host_irq)
+__attribute__((noinline)) static bool forward_spi(struct vgic_cpu *cpu, unsigned line, unsigned host_irq)
 {
     struct vgic *g = cpu->frame.vgic;
     irq_state_t state;

@@ -243,7 +243,9 @@ void vgic_write_priority(void *dev, const struct vreg_access *a);
 extern const struct vreg vgic_dist_rows[], vgic_id_rows[], vgic_rd_rows[], vgic_sgi_rows[];
 extern const unsigned vgic_dist_row_count, vgic_id_row_count, vgic_rd_row_count, vgic_sgi_row_count;
 
-enum io_result vgic_dist_access(void *dev, struct io_access *a);   // dev: struct vgic
+// The distributor's frame is two regions, so that the registers proper need no distinction: dev is struct vgic.
+enum io_result vgic_dist_access(void *dev, struct io_access *a);
+enum io_result vgic_dist_high_access(void *dev, struct io_access *a); // from GICD_MAP_SIZE on
 enum io_result vgic_redist_access(void *dev, struct io_access *a); // dev: struct vgic
 
 // The vCPU that a value of `affinity` names, VGIC_NO_VCPU when there is none.

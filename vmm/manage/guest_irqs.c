@@ -4,21 +4,39 @@
 #include "vmm/manage/guest_irqs.h"
 
 #include "drivers/irqchip/gic_virt.h"
+#include "kernel/cpu/cpu.h"
 #include "kernel/irq/irq.h"
 #include "kernel/log/log.h"
 #include "vmm/core/vcpu.h"
 
-static enum irq_result guest_timer_irq(unsigned irq, void *ctx)
+static enum irq_result forward_timer(struct vcpu *v, const struct vcpu_timer_irq *t)
 {
-    const struct vcpu_timer_irq *t = ctx;
-    struct vcpu *v = vcpu_loaded();
+    struct virqchip *chip = v->vm->irqchip;
 
-    if (!v || !v->vm->irqchip) {
+    if (!chip) {
         return IRQ_HANDLED;
     }
+    return chip->ops->forward(chip, v->index, t->guest_line, t->host_irq) ? IRQ_FORWARDED : IRQ_HANDLED;
+}
+
+__attribute__((noinline)) static enum irq_result wake_and_forward(struct vcpu *v,
+                                                                  const struct vcpu_timer_irq *t)
+{
     thread_wake(v->thread);
-    bool forwarded = v->vm->irqchip->ops->forward(v->vm->irqchip, v->index, t->guest_line, irq);
-    return forwarded ? IRQ_FORWARDED : IRQ_HANDLED;
+    return forward_timer(v, t);
+}
+
+static enum irq_result guest_timer_irq(unsigned irq, void *ctx)
+{
+    const struct cpu *cpu = this_cpu();
+    struct vcpu *v = cpu->loaded_vcpu;
+
+    (void)irq;
+    if (!v) {
+        return IRQ_HANDLED;
+    }
+    // The running thread is in its guest, or on the way there: awake.
+    return v->thread == cpu->current ? forward_timer(v, ctx) : wake_and_forward(v, ctx);
 }
 
 static enum irq_result maintenance_irq(unsigned irq, void *ctx)

@@ -18,8 +18,8 @@
     stp     x16, x17, [\base, #128]
     .endm
 
-    // One slot: 32 instructions. From a guest, SP points at its frame.
-    .macro guest_vector target
+    // One slot: 32 instructions. From a guest, SP points at its frame. An interrupt's handler needs neither argument.
+    .macro guest_vector target, irq=0
     .balign 128
     save_caller_saved sp
     str     x18, [sp, #144]
@@ -27,8 +27,10 @@
     mrs     x2, elr_el2
     mrs     x3, spsr_el2
     stp     x2, x3, [sp, #FRAME_PC]
+    .if !\irq
     mrs     x1, esr_el2
     mov     x0, sp
+    .endif
     b       \target
     .endm
 
@@ -66,12 +68,12 @@ el2_vectors:
     bad_vector 6
     host_vector host_serror
     guest_vector guest_sync
-    guest_vector guest_irq
-    guest_vector guest_irq      // FIQ: the controller gives none, treated alike
+    guest_vector guest_irq, 1
+    guest_vector guest_irq, 1    // FIQ: the controller gives none, treated alike
     guest_vector guest_serror
     guest_vector guest_sync     // AArch32 EL0 under an AArch64 EL1
-    guest_vector guest_irq
-    guest_vector guest_irq
+    guest_vector guest_irq, 1
+    guest_vector guest_irq, 1
     guest_vector guest_serror
 
 // Near enough for a test-and-branch.

@@ -5,8 +5,6 @@
 
 #include "arch/cpu.h"
 
-typedef enum exit_action (*exit_handler)(struct guest_frame *f, uint64_t esr, bool full);
-
 #define WFX_IS_WFE BIT64(0)
 
 static enum exit_action exit_wfx(struct guest_frame *f, uint64_t esr, bool full)
@@ -40,34 +38,30 @@ static enum exit_action exit_serror_full(struct guest_frame *f, uint64_t esr, bo
     return exit_fail(f, "SError while the guest ran", esr);
 }
 
-static const exit_handler handlers[EC_COUNT] = {
-    [EC_SERROR] = exit_serror_full,
+// Every class has a handler: unknown ones are undefined instructions to the guest.
+const exit_handler exit_handlers[EC_COUNT] = {
+    [0 ... EC_WFX - 1] = exit_undefined,
     [EC_WFX] = exit_wfx,
+    [EC_WFX + 1 ... EC_ILLEGAL_STATE - 1] = exit_undefined,
+    [EC_ILLEGAL_STATE] = exit_illegal_state,
+    [EC_ILLEGAL_STATE + 1 ... EC_HVC64 - 1] = exit_undefined,
     [EC_HVC64] = exit_smccc,
     [EC_SMC64] = exit_smccc,
     [EC_SYSREG] = exit_sysreg,
-    [EC_DABT_LOWER] = exit_mmio,
+    [EC_SYSREG + 1 ... EC_IABT_LOWER - 1] = exit_undefined,
     [EC_IABT_LOWER] = exit_fetch,
-    [EC_ILLEGAL_STATE] = exit_illegal_state,
+    [EC_IABT_LOWER + 1 ... EC_DABT_LOWER - 1] = exit_undefined,
+    [EC_DABT_LOWER] = exit_mmio,
+    [EC_DABT_LOWER + 1 ... EC_SERROR - 1] = exit_undefined,
+    [EC_SERROR] = exit_serror_full,
+    [EC_SERROR + 1 ... EC_COUNT - 1] = exit_undefined,
 };
-
-static exit_handler handler_of(uint64_t esr)
-{
-    exit_handler h = handlers[ESR_EC(esr)];
-
-    return h ? h : exit_undefined;
-}
-
-enum exit_action exit_sync(struct guest_frame *f, uint64_t esr)
-{
-    return handler_of(esr)(f, esr, false);
-}
 
 enum exit_action exit_full(struct guest_frame *f)
 {
     uint64_t esr = sysreg_read(esr_el2); // the trap is still described there: interrupts stayed masked
 
-    return handler_of(esr)(f, esr, true);
+    return exit_handlers[ESR_EC(esr)](f, esr, true);
 }
 
 enum exit_action exit_requests(struct guest_frame *f)
@@ -75,11 +69,6 @@ enum exit_action exit_requests(struct guest_frame *f)
     struct arch_vcpu *av = f->vcpu;
 
     return av->up->requests(av) == VCPU_LEAVE ? EXIT_LEAVE : EXIT_RESUME;
-}
-
-void exit_irq(struct guest_frame *f)
-{
-    f->vcpu->up->host_irq(f->vcpu);
 }
 
 enum exit_action exit_serror(struct guest_frame *f)

@@ -12,11 +12,12 @@
 enum exit_action { EXIT_RESUME = 0, EXIT_FULL = 1, EXIT_LEAVE = 2 };
 
 // Called by virt/exit.S.
-enum exit_action exit_sync(struct guest_frame *f, uint64_t esr);
+// By exception class (ESR_EL2.EC); `full` is false.
+typedef enum exit_action (*exit_handler)(struct guest_frame *f, uint64_t esr, bool full);
+extern const exit_handler exit_handlers[EC_COUNT];
 enum exit_action exit_requests(struct guest_frame *f);
 enum exit_action exit_full(struct guest_frame *f);
 enum exit_action exit_serror(struct guest_frame *f);
-void exit_irq(struct guest_frame *f);
 void exit_enter(struct arch_vcpu *av, struct guest_frame *f);
 void exit_leave(struct guest_frame *f);
 
@@ -38,9 +39,7 @@ static inline uint64_t frame_read(const struct guest_frame *f, unsigned r)
 
 static inline void frame_write(struct guest_frame *f, unsigned r, uint64_t v)
 {
-    if (r != 31) {
-        f->x[r] = v;
-    }
+    f->x[r] = v;
 }
 
 // x19-x29 are not in the frame of a light exit.

@@ -8,13 +8,26 @@
 // Frame layout: struct guest_frame; below it on the stack lie the host's callee-saved registers.
 #include <asm-offsets.h>
 
+#define ESR_EC_SHIFT 26
 #define HOST_SAVED 96 // x19-x30
 
     .text
     .global guest_sync, guest_irq, guest_serror
 guest_sync:
-    bl      exit_sync
-    cbnz    w0, 3f
+    adrp    x3, exit_handlers
+    lsr     w4, w1, #ESR_EC_SHIFT
+    add     x3, x3, :lo12:exit_handlers
+    ldr     x3, [x3, x4, lsl #3]
+    mov     w2, #0              // not all registers are in the frame
+    blr     x3
+    cbz     w0, resume
+    b       3f
+
+guest_irq:
+    ldr     x0, [sp, #FRAME_VCPU]
+    ldr     x1, [x0, #VCPU_UP]
+    ldr     x1, [x1, #UP_HOST_IRQ]
+    blr     x1
 resume:
     ldr     x1, [sp, #FRAME_VCPU]
     ldr     w2, [x1, #VCPU_REQUESTS]
@@ -57,10 +70,6 @@ resume_full:
     ldp     x25, x26, [sp, #200]
     ldp     x27, x28, [sp, #216]
     ldr     x29, [sp, #232]
-    b       resume
-
-guest_irq:
-    bl      exit_irq
     b       resume
 
 guest_serror:

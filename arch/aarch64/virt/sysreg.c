@@ -48,7 +48,10 @@ static enum exit_action reg_oslsr(struct guest_frame *f, uint64_t esr)
     return EXIT_RESUME;
 }
 
-static enum exit_action send_sgi(struct guest_frame *f, uint64_t esr, unsigned which)
+// Hot: no stack protector (here and where this is inlined), only other kinds of exit have arrays.
+#define SGI_PATH __attribute__((no_stack_protector)) static enum exit_action
+
+SGI_PATH send_sgi(struct guest_frame *f, uint64_t esr, unsigned which)
 {
     struct vcpu_exit e;
 
@@ -63,17 +66,17 @@ static enum exit_action send_sgi(struct guest_frame *f, uint64_t esr, unsigned w
     return f->vcpu->up->exit(f->vcpu, &e) == VCPU_LEAVE ? EXIT_LEAVE : EXIT_RESUME;
 }
 
-static enum exit_action reg_sgi1r(struct guest_frame *f, uint64_t esr)
+SGI_PATH reg_sgi1r(struct guest_frame *f, uint64_t esr)
 {
     return send_sgi(f, esr, 0);
 }
 
-static enum exit_action reg_asgi1r(struct guest_frame *f, uint64_t esr)
+SGI_PATH reg_asgi1r(struct guest_frame *f, uint64_t esr)
 {
     return send_sgi(f, esr, 1);
 }
 
-static enum exit_action reg_sgi0r(struct guest_frame *f, uint64_t esr)
+SGI_PATH reg_sgi0r(struct guest_frame *f, uint64_t esr)
 {
     return send_sgi(f, esr, 2);
 }

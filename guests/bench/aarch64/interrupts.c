@@ -15,7 +15,7 @@ static uint64_t sgi_batch(uint64_t n)
 
     MARK(MARK_BEGIN);
     __asm__ volatile("mov x20, #0\n\tmsr daifclr, #2\n\tisb\n\tmrs %[t0], cntvct_el0\n"
-                     "1:\n\tmsr S3_0_C12_C11_5, %[sgi]\n\tsubs %[n], %[n], #1\n\tb.ne 1b\n\t"
+                     "1:\n\tmov x1, %[sgi]\n\tmsr S3_0_C12_C11_5, x1\n\tsubs %[n], %[n], #1\n\tb.ne 1b\n\t"
                      "mrs %[t1], cntvct_el0\n\tmsr daifset, #2"
                      : [t0] "=&r"(t0), [t1] "=&r"(t1), [n] "+&r"(n)
                      : [sgi] "r"(SGI_OF(SGI_INTID, 0))
@@ -86,7 +86,7 @@ void role_interrupts(void)
     vectors_use(vectors_count);
     sgi_batch(BATCH);
     for (unsigned i = 0; i < SAMPLES; i++) {
-        samples_add_batch(sgi_batch(BATCH), BATCH, LOOP_OWN + COUNT_HANDLER_OWN);
+        samples_add_batch(sgi_batch(BATCH), BATCH, LOOP_OWN + COUNT_HANDLER_OWN + 1);
     }
     vectors_use(vectors);
     samples_report("sgi_self");

@@ -80,7 +80,8 @@
 #define DABT_EA BIT64(9)
 #define DABT_CM BIT64(8)
 #define DABT_S1PTW BIT64(7)
-#define DABT_WNR BIT64(6)
+#define DABT_WNR_SHIFT 6
+#define DABT_WNR BIT64(DABT_WNR_SHIFT)
 #define DABT_FSC(esr) ((unsigned)(esr) & 0x3F)
 #define FSC_TYPE_MASK 0x3Cu // without the level
 #define FSC_CLASS_MASK 0x30u

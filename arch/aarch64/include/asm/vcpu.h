@@ -12,7 +12,7 @@ struct vcpu_upcalls;
 // On the vCPU thread's stack while it is inside arch_vcpu_run(). An exit stores x0-x18, x30 and the return state; the
 // callee-saved registers are stored only for exits that ask for it (virt/exit.S).
 struct guest_frame {
-    uint64_t x[31];
+    uint64_t x[32]; // x[31] takes what is written to XZR; it is never read
     uint64_t pc, pstate;
     struct arch_vcpu *vcpu;
 };

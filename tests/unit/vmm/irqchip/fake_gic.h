@@ -270,7 +270,7 @@ static inline void fake_end(unsigned vcpu, unsigned irq)
 
 static inline enum io_result fake_access(unsigned vcpu, uint64_t addr, struct io_access *a)
 {
-    struct io_cache cache = {.size = 0};
+    struct io_cache cache = {0};
     enum io_result r;
 
     a->vcpu = (uint16_t)vcpu;
