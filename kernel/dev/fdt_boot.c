@@ -207,5 +207,14 @@ enum status fdt_boot_scan(struct boot_info *bi)
         log_err("the boot loader handed over no device tree (address 0)");
         return E_NOENT;
     }
-    return fdt_boot_parse(bi, arch_phys_to_virt(bi->fdt), FDT_SIZE_MAX);
+
+    const void *blob = arch_phys_to_virt(bi->fdt);
+    uint32_t magic = 0;
+
+    // Whatever the register held, reading there must not be the end.
+    if ((uintptr_t)blob % sizeof(magic) == 0 && !arch_probe_read(blob, &magic)) {
+        log_err("device tree at 0x%" PRIx64 ": no memory there", bi->fdt.v);
+        return E_CORRUPT;
+    }
+    return fdt_boot_parse(bi, blob, FDT_SIZE_MAX);
 }

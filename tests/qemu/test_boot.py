@@ -95,7 +95,7 @@ def test_entered_at_el2_without_image_loader(work):
         m.expect(r"heartbeat 3")
 
 
-@pytest.mark.parametrize("kind", ["null", "garbage", "outside", "truncated", "bits"])
+@pytest.mark.parametrize("kind", ["null", "garbage", "outside", "beyond", "nowhere", "truncated", "bits"])
 def test_invalid_device_tree(work, kind):
     """Says so; does not hang silently, nor act on it."""
     extra = ""
@@ -106,6 +106,10 @@ def test_invalid_device_tree(work, kind):
         fdt = LOAD
     elif kind == "outside":
         fdt = 0xF0_0000_0000
+    elif kind == "beyond":
+        fdt = 0x3000_0000_0000  # more bits than the direct map has
+    elif kind == "nowhere":
+        fdt = 0x0600_0000  # inside the board's map, but nothing answers
     else:
         tree = bytearray(machine_tree(work))
         if kind == "truncated":
@@ -116,7 +120,7 @@ def test_invalid_device_tree(work, kind):
             f.write(tree)
         extra = f" -device loader,file={work}/bad.dtb,addr={FDT:#x},force-raw=on"
     with enter(Image(HEARTBEATS), work, fdt, extra=extra) as m:
-        m.expect(r"(?i)device tree")
+        m.expect(r"(?i)error: .*device tree")
 
 
 def machine_tree(work):
