@@ -85,7 +85,7 @@ $(OUT)/embed.S: FORCE $(H)/vmconf guests
 	$(Q)scripts/gen_embed $(H)/vmconf $(B) $@ $(CONFIG)
 $(OUT)/embed.o: $(OUT)/embed.S
 	$(call say,EMBED,$(CONFIG))
-	$(Q)$(CC) -c -o $@ $<
+	$(Q)$(CC) $(arch-cflags) -c -o $@ $<
 
 $(B)/lodge.ld: linker/$(ARCH).ld.S
 	@mkdir -p $(@D)

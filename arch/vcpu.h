@@ -81,6 +81,13 @@ struct vcpu_exit {
 // Questions that an architecture's firmware interface asks the core by VCPU_EXIT_HYPERCALL; above every firmware's own
 // function numbers.
 #define VCPU_CALL_CPU_STATE (UINT64_C(1) << 32) // args[0]: target; result[0]: 0 on, 1 off, 2 coming up; unhandled: no such CPU
+#define VCPU_CALL_KICK ((UINT64_C(1) << 32) + 1) // args[0]: target, which is to look at its interrupts soon
+// The firmware's console: args[0] guest physical address, args[1] length; result[0] what was taken or given. Unhandled: not
+// this guest's memory. PUTC: args[0] the character. GETC: result[0]; unhandled when there is none.
+#define VCPU_CALL_CONSOLE_WRITE ((UINT64_C(1) << 32) + 2)
+#define VCPU_CALL_CONSOLE_READ ((UINT64_C(1) << 32) + 3)
+#define VCPU_CALL_CONSOLE_PUTC ((UINT64_C(1) << 32) + 4)
+#define VCPU_CALL_CONSOLE_GETC ((UINT64_C(1) << 32) + 5)
 
 // What the neutral core does about an exit, as seen by the architecture.
 enum vcpu_verdict {

@@ -48,7 +48,7 @@ static enum vcpu_verdict exit_pio(struct vcpu *v, struct vcpu_exit *e)
     return VCPU_RESUME;
 }
 
-static struct vcpu *find_target(struct vm *vm, uint64_t hw_id)
+struct vcpu *vcpu_find(struct vm *vm, uint64_t hw_id)
 {
     for (unsigned i = 0; i < vm->vcpu_count; i++) {
         if (arch_vcpu_hw_id(&vm->vcpus[i]->arch) == hw_id) {
@@ -58,25 +58,9 @@ static struct vcpu *find_target(struct vm *vm, uint64_t hw_id)
     return NULL;
 }
 
-static enum vcpu_verdict exit_hypercall(struct vcpu *v, struct vcpu_exit *e)
-{
-    struct vcpu *target;
-
-    if (e->hypercall.function != VCPU_CALL_CPU_STATE) {
-        return VCPU_RESUME;
-    }
-    target = find_target(v->vm, e->hypercall.args[0]);
-    e->hypercall.handled = target != NULL;
-    if (target) {
-        enum vcpu_state s = target->state;
-        e->hypercall.result[0] = s == VCPU_OFF ? 1 : (s == VCPU_ON_PENDING || s == VCPU_CLAIMED ? 2 : 0);
-    }
-    return VCPU_RESUME;
-}
-
 static enum vcpu_verdict exit_cpu_on(struct vcpu *v, struct vcpu_exit *e)
 {
-    struct vcpu *target = find_target(v->vm, e->cpu_on.target);
+    struct vcpu *target = vcpu_find(v->vm, e->cpu_on.target);
     struct vcpu_entry entry = {.pc = e->cpu_on.entry, .arg = e->cpu_on.arg, .hw_id = e->cpu_on.target};
 
     if (!target) {
@@ -136,7 +120,7 @@ static enum vcpu_verdict exit_fault(struct vcpu *v, struct vcpu_exit *e)
 static const exit_handler handlers[VCPU_EXIT_COUNT] = {
     [VCPU_EXIT_MMIO] = exit_mmio,
     [VCPU_EXIT_PIO] = exit_pio,
-    [VCPU_EXIT_HYPERCALL] = exit_hypercall,
+    [VCPU_EXIT_HYPERCALL] = vcpu_hypercall,
     [VCPU_EXIT_IDLE] = exit_idle,
     [VCPU_EXIT_IPI] = exit_ipi,
     [VCPU_EXIT_CPU_ON] = exit_cpu_on,

@@ -82,6 +82,12 @@ unsigned vcpu_backtrace(struct vcpu *v, uint64_t *out, unsigned max);
 // Waits as WFI does: until an interrupt is deliverable or somebody asks for attention. The vCPU's thread.
 void vcpu_idle(struct vcpu *v);
 
+// The vCPU that the guest knows by this number; NULL when there is none.
+struct vcpu *vcpu_find(struct vm *vm, uint64_t hw_id);
+
+// Answers VCPU_EXIT_HYPERCALL (vmm/core/call.c).
+enum vcpu_verdict vcpu_hypercall(struct vcpu *v, struct vcpu_exit *e);
+
 // The upcalls of every vCPU (vmm/core/run.c).
 extern const struct vcpu_upcalls vcpu_upcalls;
 

@@ -35,6 +35,10 @@ struct vm;
 struct vm_manager_ops {
     // The last running vCPU of a VM that was asked to stop has left. That vCPU's thread, interrupts masked: must only post.
     void (*stopped)(struct vm *vm);
+    // The guest's console, for its firmware calls: how many bytes were taken or given. Never block; any vCPU's thread,
+    // interrupts masked. May be NULL.
+    size_t (*console_write)(struct vm *vm, const void *buf, size_t len);
+    size_t (*console_read)(struct vm *vm, void *buf, size_t len);
 };
 
 struct vm {

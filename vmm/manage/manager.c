@@ -28,7 +28,25 @@ static void vm_stopped(struct vm *vm)
     completion_signal(&manager.work);
 }
 
-static const struct vm_manager_ops manager_ops = {.stopped = vm_stopped};
+static size_t console_write(struct vm *vm, const void *buf, size_t len)
+{
+    struct char_backend *be = ((struct managed *)vm)->board.console;
+
+    return be->ops->write(be, buf, len);
+}
+
+static size_t console_read(struct vm *vm, void *buf, size_t len)
+{
+    struct char_backend *be = ((struct managed *)vm)->board.console;
+
+    return be->ops->read(be, buf, len);
+}
+
+static const struct vm_manager_ops manager_ops = {
+    .stopped = vm_stopped,
+    .console_write = console_write,
+    .console_read = console_read,
+};
 
 static void start_after(struct managed *m, uint64_t ms)
 {

@@ -1,2 +1,3 @@
 common-objs += $(addprefix vmm/manage/,manager.o vm_life.o vm_table.o restart.o guest_irqs.o guest_memory.o)
 common-objs += $(addprefix vmm/manage/,host_config.o vm_board.o seed.o console.o)
+common-objs += $(addprefix vmm/manage/,board_aarch64.o board_riscv64.o)

@@ -5,14 +5,11 @@
 
 #include <string.h>
 
-#include "drivers/irqchip/gic_virt.h"
 #include "vmm/backend/blk_disk.h"
 #include "vmm/backend/blk_ram.h"
 #include "vmm/config/embed.h"
 #include "vmm/core/vcpu.h"
-#include "vmm/devices/vpl011.h"
-#include "vmm/devices/vpl031.h"
-#include "vmm/irqchip/vgic.h"
+#include "vmm/manage/board_parts.h"
 #include "vmm/virtio/virtio_blk.h"
 #include "vmm/virtio/virtio_console.h"
 #include "vmm/virtio/virtio_mmio.h"
@@ -23,19 +20,27 @@
 
 typedef enum status (*device_create)(struct vm *vm, struct vm_board *board, const struct plan_device *p);
 
+const struct board_parts *board_parts(void)
+{
+    static const struct board_parts *const all[] = {&board_parts_aarch64, &board_parts_riscv64};
+
+    for (unsigned i = 0; i < ARRAY_SIZE(all); i++) {
+        if (strcmp(all[i]->arch, LODGE_ARCH) == 0) {
+            return all[i];
+        }
+    }
+    panic("no virtual board for " LODGE_ARCH);
+}
+
 static enum status create_uart(struct vm *vm, struct vm_board *board, const struct plan_device *p)
 {
-    struct vdev *dev;
-
-    return vpl011_create(vm, p, board->console, &dev);
+    return board_parts()->create_uart(vm, p, board->console);
 }
 
 static enum status create_rtc(struct vm *vm, struct vm_board *board, const struct plan_device *p)
 {
-    struct vdev *dev;
-
     (void)board;
-    return vpl031_create(vm, p, 0, &dev);
+    return board_parts()->create_rtc(vm, p);
 }
 
 static const char *after_prefix(const char *text, const char *prefix)
@@ -120,11 +125,12 @@ static void irqchip_notify(struct vm *vm, unsigned vcpu)
 
 static enum status create_irqchip(struct vm *vm)
 {
-    enum status s = vgic_create(vm, &vm->plan.gic, &vm->irqchip);
+    enum status s = board_parts()->create_irqchip(vm);
 
-    if (s == OK) {
+    if (s == OK && vm->irqchip) {
         vm->irqchip->notify = irqchip_notify;
-    } else {
+    }
+    if (s != OK) {
         log_err("[%s] refused: virtual interrupt controller: %s", vm_name(vm), status_name(s));
     }
     return s;
@@ -142,6 +148,9 @@ enum status vm_board_create(struct vm *vm, struct vm_board *board)
             const char *backend = p->config_index >= 0 ? vm->config->devices[p->config_index].backend : "";
             log_err("[%s] refused: device %s %s: %s", vm_name(vm), p->name, backend, status_name(s));
         }
+    }
+    if (s == OK && board_parts()->create_others) {
+        s = board_parts()->create_others(vm);
     }
     if (s != OK) {
         vm_board_destroy(vm, board);

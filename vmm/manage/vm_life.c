@@ -5,10 +5,10 @@
 
 #include "arch/mmu.h"
 #include "arch/time.h"
-#include "drivers/irqchip/gic_virt.h"
 #include "kernel/mm/pool.h"
 #include "vmm/core/vcpu.h"
 #include "vmm/loader/loader.h"
+#include "vmm/manage/board_parts.h"
 #include "vmm/manage/console.h"
 #include "vmm/manage/guest_memory.h"
 #include "vmm/manage/seed.h"
@@ -50,31 +50,6 @@ static void choose_cpus(struct managed *m)
     }
 }
 
-// A GICv3 needs one in the host, whose CPU registers the guest uses; a GICv2 runs everywhere. What the guest does not have
-// leaves the plan.
-static enum status resolve_irqchip(struct vm *vm)
-{
-    struct plan_gic *gic = &vm->plan.gic;
-    bool host_v3 = gic_virt() && gic_virt()->version == 3;
-
-    if (gic->version == 0) {
-        gic->version = host_v3 ? 3 : 2;
-    }
-    if (gic->version == 3 && !host_v3) {
-        log_err("[%s] refused: %s, whose registers this machine does not have (under QEMU: -M virt,gic-version=3)",
-                vm_name(vm),
-                vm->config->gic == GIC_V3 ? "gic = \"v3\" asks for a GICv3" : "more than 8 CPUs need a GICv3");
-        return E_UNSUPPORTED;
-    }
-    if (gic->version == 2) {
-        gic->gicd_size = min_u64(gic->gicd_size, KIB(4));
-        gic->gicr_size = 0;
-    } else {
-        gic->gicc_size = 0;
-    }
-    return OK;
-}
-
 static enum status build_plan(struct vm *vm)
 {
     struct config_errors *errors = pool_alloc(sizeof(*errors));
@@ -84,7 +59,10 @@ static enum status build_plan(struct vm *vm)
         s = plan_build(&vm->plan, vm->config, LODGE_ARCH, errors);
         pool_free(errors, sizeof(*errors));
     }
-    return s == OK ? resolve_irqchip(vm) : s;
+    if (s == OK && board_parts()->resolve_irqchip) {
+        s = board_parts()->resolve_irqchip(vm);
+    }
+    return s;
 }
 
 void vm_life_destroy(struct managed *m)
