@@ -4,10 +4,12 @@
 #pragma once
 
 #include "kernel/lib/types.h"
+#include "kernel/time/timer.h"
 
 struct arch_vm;
 struct arch_vcpu;
 struct vcpu_upcalls;
+struct thread;
 
 // On the vCPU thread's stack while it is inside arch_vcpu_run(). An exit stores ra, sp, tp, t0-t6, a0-a7 and the return
 // state; the callee-saved registers (and gp, which the hypervisor does not use) are stored only for exits that ask for
@@ -35,15 +37,18 @@ struct guest_fp {
 
 struct arch_vcpu {
     _Atomic uint32_t requests;  // bits owned by vmm/core; looked at before every entry
-    _Atomic uint32_t irq_edge;  // by interrupt number: to be set in hvip once
-    _Atomic uint32_t irq_level; // by interrupt number: level of the inputs that stay
+    _Atomic uint32_t irq_edge;  // by interrupt number: to be set in hvip, whoever posted it
     uint32_t index;             // hart id
+    _Atomic uint32_t cpu;       // where it was loaded last: where its TLB entries are
     struct arch_vm *vm;
     const struct vcpu_upcalls *up;
     struct guest_frame *frame; // NULL outside arch_vcpu_run()
     struct guest_frame start;  // registers while outside
     struct guest_csrs csr;
     struct guest_fp fp;
-    uint64_t fs; // sstatus.FS when not loaded: off, or whether fp is valid
+    uint32_t fp_cpu; // the CPU whose FP registers are this vCPU's, if it still owns them
     bool loaded;
+    bool timer_armed;
+    struct timer timer; // virt/vtimer.c
+    struct thread *thread;
 };

@@ -5,8 +5,14 @@
 
 #include "kernel/lib/types.h"
 
+#define ARCH_VM_HARTS_MAX 64
+
+struct arch_vcpu;
+
 struct arch_vm {
     uint64_t hgatp;
     uint64_t htimedelta; // virtual time = time + htimedelta
     bool shared_vmid;    // the hart has too few VMIDs: switches between VMs flush
+    unsigned hart_count;
+    struct arch_vcpu *harts[ARCH_VM_HARTS_MAX]; // by hart id
 };

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The vCPU contract on riscv64: reset state, and the registers that move only when another vCPU takes the core.
+#include "arch/vcpu.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <asm/isa.h>
+#include <asm/virt.h>
+
+#include "arch/mmu.h"
+#include "arch/riscv64/virt/exit.h"
+#include "arch/riscv64/virt/virt_local.h"
+#include "arch/time.h"
+#include "kernel/cpu/cpu.h"
+
+#define REG_PC 32u
+#define REG_STATUS 33u
+#define REG_RA 1u
+#define REG_SP 2u
+#define REG_A0 10u
+#define REG_A1 11u
+#define NOWHERE UINT32_MAX
+
+void fp_save(struct guest_fp *fp);
+void fp_load(const struct guest_fp *fp);
+
+static struct arch_vcpu *fp_owner[CPU_MAX]; // whose FP registers the CPU holds; each CPU its own entry
+
+enum status arch_vcpu_create(struct arch_vcpu *av, struct arch_vm *vm, unsigned index, const struct vcpu_upcalls *up)
+{
+    if (index >= ARCH_VM_HARTS_MAX) {
+        return E_RANGE;
+    }
+    memset(av, 0, sizeof(*av));
+    av->vm = vm;
+    av->up = up;
+    av->index = index;
+    av->cpu = NOWHERE;
+    vtimer_create(av);
+    vm->harts[index] = av;
+    vm->hart_count = index + 1 > vm->hart_count ? index + 1 : vm->hart_count;
+    return OK;
+}
+
+void arch_vcpu_destroy(struct arch_vcpu *av)
+{
+    vtimer_unwatch(av);
+    av->vm->harts[av->index] = NULL;
+    for (unsigned i = 0; i < CPU_MAX; i++) {
+        if (fp_owner[i] == av) {
+            fp_owner[i] = NULL;
+        }
+    }
+    memset(av, 0, sizeof(*av)); // registers of a guest do not linger
+}
+
+uint64_t arch_vcpu_hw_id(const struct arch_vcpu *av)
+{
+    return av->index;
+}
+
+void arch_vcpu_reset(struct arch_vcpu *av, const struct vcpu_entry *entry)
+{
+    uint64_t vtw = av->start.hstatus & HSTATUS_VTW;
+
+    av->start = (struct guest_frame){
+        .x = {[REG_A0] = av->index, [REG_A1] = entry->arg},
+        .pc = entry->pc,
+        .sstatus = SSTATUS_SPP,
+        .hstatus = HSTATUS_SPV | HSTATUS_SPVP | HSTATUS_VSXL_64 | vtw,
+        .vcpu = av,
+    };
+    memset(&av->csr, 0, sizeof(av->csr));
+    memset(&av->fp, 0, sizeof(av->fp));
+    av->fp_cpu = NOWHERE;
+    av->csr.vsstatus = SSTATUS_UXL_64;
+    av->csr.vstimecmp = UINT64_MAX;
+    atomic_store(&av->irq_edge, 0);
+    vtimer_unwatch(av);
+}
+
+static void csrs_save(struct guest_csrs *s)
+{
+    s->vsstatus = csr_read(vsstatus);
+    s->vsie = csr_read(vsie);
+    s->vstvec = csr_read(vstvec);
+    s->vsscratch = csr_read(vsscratch);
+    s->vsepc = csr_read(vsepc);
+    s->vscause = csr_read(vscause);
+    s->vstval = csr_read(vstval);
+    s->vsatp = csr_read(vsatp);
+    s->scounteren = csr_read(scounteren);
+    s->senvcfg = csr_read(senvcfg);
+    s->hvip = csr_read(hvip);
+}
+
+static void csrs_load(const struct guest_csrs *s)
+{
+    csr_write(vsstatus, s->vsstatus);
+    csr_write(vsie, s->vsie);
+    csr_write(vstvec, s->vstvec);
+    csr_write(vsscratch, s->vsscratch);
+    csr_write(vsepc, s->vsepc);
+    csr_write(vscause, s->vscause);
+    csr_write(vstval, s->vstval);
+    csr_write(vsatp, s->vsatp);
+    csr_write(scounteren, s->scounteren);
+    csr_write(senvcfg, s->senvcfg);
+    csr_write(hvip, s->hvip);
+}
+
+// The registers stay in the hart until somebody else's are needed there.
+static void fp_take(struct arch_vcpu *av, unsigned cpu)
+{
+    if (!isa_has(ISA_D)) {
+        return;
+    }
+    csr_set(sstatus, SSTATUS_FS_DIRTY);
+    if (fp_owner[cpu] != av || av->fp_cpu != cpu) {
+        fp_load(&av->fp);
+        fp_owner[cpu] = av;
+        av->fp_cpu = cpu;
+    }
+    csr_clear(sstatus, SSTATUS_FS_INITIAL); // clean
+}
+
+static void fp_leave(struct arch_vcpu *av)
+{
+    if ((csr_read(sstatus) & SSTATUS_FS) == SSTATUS_FS_DIRTY) {
+        fp_save(&av->fp);
+    }
+    csr_clear(sstatus, SSTATUS_FS);
+}
+
+void arch_vcpu_load(struct arch_vcpu *av)
+{
+    unsigned cpu = this_cpu()->index;
+
+    csr_write(hgatp, av->vm->hgatp);
+    csr_write(htimedelta, av->vm->htimedelta);
+    csrs_load(&av->csr);
+    vtimer_load(av);
+    fp_take(av, cpu);
+    // A vCPU that comes from another core finds here what it left long ago: its own fences did not reach it.
+    if (av->cpu != cpu || vm_shares_vmid(av->vm, cpu)) {
+        atomic_store_explicit(&av->cpu, cpu, memory_order_relaxed);
+        atomic_thread_fence(memory_order_seq_cst); // pairs with the one in sbi_fence.c: that sees us, or we its page tables
+        arch_tlb_flush_guest_local();
+    }
+    av->loaded = true;
+    irq_sync(av);
+}
+
+void arch_vcpu_put(struct arch_vcpu *av)
+{
+    csrs_save(&av->csr);
+    vtimer_put(av);
+    csr_write(hvip, 0);
+    fp_leave(av);
+    av->loaded = false;
+}
+
+void arch_vcpu_trap_idle(struct arch_vcpu *av, bool trap)
+{
+    struct guest_frame *f = av->frame ? av->frame : &av->start;
+
+    f->hstatus = trap ? f->hstatus | HSTATUS_VTW : f->hstatus & ~HSTATUS_VTW;
+}
+
+unsigned arch_vcpu_timer_irqs(const struct vcpu_timer_irq **out)
+{
+    *out = NULL; // the hart delivers a guest's timer to the guest; where it cannot, virt/vtimer.c does
+    return 0;
+}
+
+// Any local interrupt that the guest has enabled, as WFI sees it.
+uint32_t arch_vcpu_timer_lines(const struct arch_vcpu *av)
+{
+    uint64_t hvip = av->loaded ? csr_read(hvip) : av->csr.hvip;
+    uint64_t enabled = av->loaded ? csr_read(vsie) : av->csr.vsie;
+    uint64_t pending = hvip >> 1 | atomic_load_explicit(&av->irq_edge, memory_order_acquire);
+
+    if (vtimer_expired(av)) {
+        pending |= BIT64(IRQ_STI);
+    }
+    return (pending & enabled) != 0;
+}
+
+static const struct guest_frame *frame_of(const struct arch_vcpu *av)
+{
+    return av->frame ? av->frame : &av->start;
+}
+
+uint64_t arch_vcpu_reg(const struct arch_vcpu *av, unsigned reg)
+{
+    const struct guest_frame *f = frame_of(av);
+
+    switch (reg) {
+    case REG_PC:
+        return f->pc;
+    case REG_STATUS:
+        return f->sstatus;
+    default:
+        return reg < 32 ? f->x[reg] : 0;
+    }
+}
+
+void arch_vcpu_dump(const struct arch_vcpu *av, void (*line)(void *ctx, const char *text), void *ctx)
+{
+    static const char *const names[32] = {"zero", "ra", "sp", "gp", "tp",  "t0",  "t1", "t2", "s0", "s1", "a0",
+                                          "a1",   "a2", "a3", "a4", "a5",  "a6",  "a7", "s2", "s3", "s4", "s5",
+                                          "s6",   "s7", "s8", "s9", "s10", "s11", "t3", "t4", "t5", "t6"};
+    const struct guest_frame *f = frame_of(av);
+    char text[100];
+
+    snprintf(text, sizeof(text), "pc   %016llx  mode %s  ra   %016llx", (unsigned long long)f->pc,
+             f->sstatus & SSTATUS_SPP ? "VS" : "VU", (unsigned long long)f->x[REG_RA]);
+    line(ctx, text);
+    for (unsigned i = 2; i < 32; i += 3) {
+        snprintf(text, sizeof(text), "%-4s %016llx  %-4s %016llx  %-4s %016llx", names[i], (unsigned long long)f->x[i],
+                 names[i + 1], (unsigned long long)f->x[i + 1], i + 2 < 32 ? names[i + 2] : "",
+                 (unsigned long long)f->x[i + 2 < 32 ? i + 2 : 0]);
+        line(ctx, text);
+    }
+    if (av->loaded) {
+        snprintf(text, sizeof(text), "vscause %llx  vstval %016llx  vsepc %016llx",
+                 (unsigned long long)csr_read(vscause), (unsigned long long)csr_read(vstval),
+                 (unsigned long long)csr_read(vsepc));
+        line(ctx, text);
+        snprintf(text, sizeof(text), "vsstatus %llx  vsatp %016llx  vsie %llx  hip %llx",
+                 (unsigned long long)csr_read(vsstatus), (unsigned long long)csr_read(vsatp),
+                 (unsigned long long)csr_read(vsie), (unsigned long long)csr_read(hip));
+        line(ctx, text);
+    }
+}

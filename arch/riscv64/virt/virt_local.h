@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the vCPU's files of arch/riscv64/virt share beside the exit path.
+#pragma once
+
+#include <asm/vcpu.h>
+#include <asm/virt.h>
+
+// The guest's timer (vtimer.c): vstimecmp where the hart has Sstc, else a host timer that raises the interrupt. Interrupts
+// masked, the vCPU's own CPU.
+void vtimer_create(struct arch_vcpu *av);
+void vtimer_load(struct arch_vcpu *av);
+void vtimer_put(struct arch_vcpu *av);
+bool vtimer_expired(const struct arch_vcpu *av);
+
+// True when entries that another VM left in this CPU's TLB carry the VMID of `vm` too. On the CPU, at load.
+bool vm_shares_vmid(const struct arch_vm *vm, unsigned cpu);
+
+// Can guests be given their own timer comparator here?
+bool virt_has_vstimecmp(void);

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The guest's timer. With Sstc it is vstimecmp, and the hart interrupts the running guest by itself; nobody tells the
+// hypervisor, so a host timer stands in while the vCPU sleeps. Without, that host timer is the timer: it raises VSTIP.
+#include "arch/riscv64/virt/exit.h"
+#include "arch/riscv64/virt/virt_local.h"
+#include "arch/time.h"
+#include "kernel/sched/thread.h"
+
+static uint64_t guest_now(const struct arch_vcpu *av)
+{
+    return arch_time_now() + av->vm->htimedelta;
+}
+
+static uint64_t deadline_of(const struct arch_vcpu *av)
+{
+    return av->loaded && virt_has_vstimecmp() ? csr_read(vstimecmp) : av->csr.vstimecmp;
+}
+
+bool vtimer_expired(const struct arch_vcpu *av)
+{
+    return guest_now(av) >= deadline_of(av);
+}
+
+// In host ticks; UINT64_MAX when it is further away than host time goes.
+static uint64_t host_deadline(const struct arch_vcpu *av)
+{
+    uint64_t when = deadline_of(av);
+    uint64_t now = guest_now(av);
+    uint64_t host;
+
+    if (when == UINT64_MAX) {
+        return UINT64_MAX;
+    }
+    if (when <= now) {
+        return arch_time_now();
+    }
+    return __builtin_add_overflow(arch_time_now(), when - now, &host) ? UINT64_MAX : host;
+}
+
+static void fired(struct timer *t)
+{
+    thread_wake(container_of(t, struct arch_vcpu, timer)->thread);
+}
+
+static void arm(struct arch_vcpu *av)
+{
+    uint64_t when = host_deadline(av);
+
+    if (when != UINT64_MAX) {
+        timer_set(&av->timer, when);
+        av->timer_armed = true;
+    } else {
+        vtimer_unwatch(av);
+    }
+}
+
+void vtimer_create(struct arch_vcpu *av)
+{
+    timer_setup(&av->timer, fired);
+}
+
+// A host timer fires on the CPU that armed it, so a vCPU that comes from another one arms it anew.
+void vtimer_load(struct arch_vcpu *av)
+{
+    if (virt_has_vstimecmp()) {
+        csr_write(vstimecmp, av->csr.vstimecmp);
+        return;
+    }
+    arm(av);
+    vtimer_poll(av);
+}
+
+void vtimer_put(struct arch_vcpu *av)
+{
+    if (virt_has_vstimecmp()) {
+        av->csr.vstimecmp = csr_read(vstimecmp);
+        csr_write(vstimecmp, UINT64_MAX);
+    }
+}
+
+void vtimer_set(struct arch_vcpu *av, uint64_t guest_time)
+{
+    if (virt_has_vstimecmp()) {
+        csr_write(vstimecmp, guest_time);
+        return;
+    }
+    av->csr.vstimecmp = guest_time;
+    csr_clear(hvip, BIT64(IRQ_VSTI));
+    arm(av);
+    vtimer_poll(av);
+}
+
+void vtimer_poll(struct arch_vcpu *av)
+{
+    if (!virt_has_vstimecmp() && vtimer_expired(av)) {
+        csr_set(hvip, BIT64(IRQ_VSTI));
+    }
+}
+
+void vtimer_watch(struct arch_vcpu *av)
+{
+    if (virt_has_vstimecmp() && (csr_read(vsie) & BIT64(IRQ_STI))) {
+        arm(av);
+    }
+}
+
+void vtimer_rest(struct arch_vcpu *av)
+{
+    if (virt_has_vstimecmp()) {
+        vtimer_unwatch(av);
+    }
+    vtimer_poll(av);
+}
+
+void vtimer_unwatch(struct arch_vcpu *av)
+{
+    if (av->timer_armed) {
+        timer_cancel(&av->timer);
+        av->timer_armed = false;
+    }
+}
+
+uint64_t arch_vcpu_timer_deadline(const struct arch_vcpu *av, uint32_t ignore)
+{
+    return !(ignore & 1) && virt_has_vstimecmp() ? host_deadline(av) : UINT64_MAX; // else the host timer stays armed
+}
