@@ -144,6 +144,8 @@ struct vm_config {
         unsigned pcpu_count; // 0: any
         uint16_t pcpus[CONFIG_PCPU_MAX];
         uint8_t priority;
+        uint32_t weight;               // 100: an ordinary share
+        uint64_t budget_us, period_us; // of each vCPU; 0: no limit
     } sched;
     enum gic_version gic;
     enum timer_mode timer;
@@ -152,7 +154,7 @@ struct vm_config {
     struct device_config devices[CONFIG_DEVICE_MAX];
     bool autostart;
     struct config_where where; // of its [[vm]]
-    struct config_pos cpus_pos, memory_pos, gic_pos, pcpus_pos;
+    struct config_pos cpus_pos, memory_pos, gic_pos, pcpus_pos, budget_pos, period_pos;
     bool refused; // an error concerns this VM alone: the others may start
 };
 

@@ -246,10 +246,22 @@ static void check_cpus(struct schema_context *cx, struct vm_config *vm)
     }
 }
 
+static void check_budget(struct schema_context *cx, const struct vm_config *vm)
+{
+    if (vm->sched.budget_us && !vm->period_pos.line) {
+        schema_complain(cx, at(vm->budget_pos), "vm.sched.budget: needs a period, as in period = \"10ms\"");
+    } else if (vm->sched.period_us && !vm->budget_pos.line) {
+        schema_complain(cx, at(vm->period_pos), "vm.sched.period: needs a budget, as in budget = \"5ms\"");
+    } else if (vm->sched.period_us && vm->sched.budget_us > vm->sched.period_us) {
+        schema_complain(cx, at(vm->budget_pos), "vm.sched.budget: longer than the period");
+    }
+}
+
 void config_check_vm(struct schema_context *cx, struct vm_config *vm)
 {
     check_memory(cx, vm);
     check_cpus(cx, vm);
+    check_budget(cx, vm);
     for (unsigned i = 0; i < vm->device_count; i++) {
         check_device(cx, &vm->devices[i]);
     }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define PCPU_LIMIT 256 // CPUs that a build may know at most
+#define DURATION_MAX_US 1000000u
 
 static struct config_pos pos_of(const struct toml_node *node)
 {
@@ -198,8 +199,65 @@ static void set_pcpus(struct schema_context *cx, const struct schema_key *key, v
     }
 }
 
+// "5ms", "250us", "1s" as microseconds.
+static bool parse_duration(const char *s, uint64_t *us)
+{
+    static const struct {
+        const char *unit;
+        uint64_t us;
+    } units[] = {{"us", 1}, {"ms", 1000}, {"s", 1000000}};
+    uint64_t n = 0;
+    const char *c = s;
+
+    for (; *c >= '0' && *c <= '9' && n < DURATION_MAX_US; c++) {
+        n = n * 10 + (uint64_t)(*c - '0');
+    }
+    for (unsigned i = 0; i < ARRAY_SIZE(units) && c != s; i++) {
+        if (strcmp(c, units[i].unit) == 0) {
+            *us = n * units[i].us;
+            return true;
+        }
+    }
+    return false;
+}
+
+// A time into uint64_t.
+static void set_duration(struct schema_context *cx, const struct schema_key *key, void *target,
+                         const struct toml_node *node)
+{
+    uint64_t *field = (uint64_t *)(void *)((char *)target + key->offset);
+    char text[24];
+
+    if (!schema_string(cx, node, text, sizeof(text))) {
+        return;
+    }
+    if (!parse_duration(text, field)) {
+        schema_complain(cx, node->pos, "vm.sched.%s: must be a time such as \"5ms\" or \"250us\"", key->name);
+    } else if (*field < key->min || *field > DURATION_MAX_US) {
+        schema_complain(cx, node->pos, "vm.sched.%s: outside %uus to 1s", key->name, (unsigned)key->min);
+        *field = 0;
+    }
+}
+
 static const struct schema_key sched_keys[] = {
     {.name = "pcpus", .type = SCHEMA_CUSTOM, .set = set_pcpus},
+    {.name = "budget",
+     .type = SCHEMA_CUSTOM,
+     .set = set_duration,
+     .min = 50,
+     .pos_offset = offsetof(struct vm_config, budget_pos),
+     SCHEMA_FIELD(struct vm_config, sched.budget_us)},
+    {.name = "period",
+     .type = SCHEMA_CUSTOM,
+     .set = set_duration,
+     .min = 100,
+     .pos_offset = offsetof(struct vm_config, period_pos),
+     SCHEMA_FIELD(struct vm_config, sched.period_us)},
+    {.name = "weight",
+     .type = SCHEMA_UINT,
+     .min = 1,
+     .max = 1000,
+     SCHEMA_FIELD(struct vm_config, sched.weight)},
     {.name = "priority",
      .type = SCHEMA_UINT,
      .min = 1,
@@ -416,6 +474,7 @@ static void vm_defaults(struct schema_context *cx, struct vm_config *vm, const s
     vm->autostart = true;
     vm->restart_limit = 5;
     vm->sched.priority = 8;
+    vm->sched.weight = 100;
     skip = skip >= sizeof(vm->where.file) ? skip - sizeof(vm->where.file) + 1 : 0;
     (void)snprintf(vm->where.file, sizeof(vm->where.file), "%s", cx->file + skip);
     vm->where.line = node->pos.line;

@@ -483,6 +483,26 @@ static void check_load(const struct builder *b)
     }
 }
 
+// Records of stolen time, where a board of another make has nothing there: guests do without them.
+static void place_stolen(struct builder *b)
+{
+    struct vm_plan *plan = b->plan;
+    uint64_t size = align_up((uint64_t)b->config->cpus * PLAN_STOLEN_SIZE, PAGE_SIZE);
+
+    if (!b->board->stolen_base || plan->fixed_count == PLAN_FIXED_MAX) {
+        return;
+    }
+    for (unsigned i = 0; i < b->extent_count; i++) {
+        const struct extent *e = &b->extents[i];
+
+        if (!e->port && range_overlaps(e->base, e->size, b->board->stolen_base, size)) {
+            return;
+        }
+    }
+    plan->stolen_base = b->board->stolen_base;
+    plan->fixed[plan->fixed_count++] = (struct plan_fixed){"stolen time", plan->stolen_base, size};
+}
+
 enum status plan_build(struct vm_plan *out, const struct vm_config *config, const char *arch,
                        struct config_errors *errors)
 {
@@ -505,6 +525,7 @@ enum status plan_build(struct vm_plan *out, const struct vm_config *config, cons
     check_overlaps(&b);
     check_irqs(&b);
     check_load(&b);
+    place_stolen(&b);
     return errors->count == b.errors_before ? OK : E_CONFIG;
 }
 

@@ -12,6 +12,7 @@
 #define PLAN_DEVICE_MAX (CONFIG_DEVICE_MAX + 8)
 #define PLAN_REGION_MAX (CONFIG_REGION_MAX + 1) // x86_64 splits RAM around the hole below 4 GiB
 #define PLAN_FIXED_MAX 4
+#define PLAN_STOLEN_SIZE 64u
 
 struct plan_region {
     uint64_t base, size;
@@ -57,6 +58,8 @@ struct vm_plan {
     int console;         // index of the console device, -1 when none
     unsigned fixed_count;
     struct plan_fixed fixed[PLAN_FIXED_MAX];
+    uint64_t
+        stolen_base; // PLAN_STOLEN_SIZE bytes for each vCPU: what others took of its time; 0: there are none
 };
 
 // The whole window of virtio slots is taken, used or not; a virtio device with a `base` of its own lies outside it.

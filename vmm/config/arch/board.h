@@ -35,6 +35,7 @@ struct board {
 
     bool has_gic;
     uint64_t gicd_base, gicr_base, gicc_base;
+    uint64_t stolen_base; // of the records of stolen time, 0: none
     unsigned fixed_count;
     struct {
         struct plan_fixed area;

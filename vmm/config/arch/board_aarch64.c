@@ -38,6 +38,7 @@ const struct board board_aarch64 = {
     .gicd_base = 0x08000000,
     .gicr_base = 0x080A0000,
     .gicc_base = 0x08010000,
+    .stolen_base = 0x090A0000,
     .virtio_base = 0x0A000000,
     .virtio_slots = 32,
     .virtio_slot_size = 0x200,

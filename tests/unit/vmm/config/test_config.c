@@ -234,6 +234,10 @@ static void test_ranges(void **state)
     bad(VM "cpus = 513\n" BOOT, 4, 8, "outside 1 to 512");
     bad("[host]\ncpus = 257\n" VM BOOT, 2, 8, "outside 1 to 256");
     bad(VM BOOT "[vm.sched]\npriority = 24\n", 7, 12, "outside 1 to 23");
+    bad(VM BOOT "[vm.sched]\nweight = 0\n", 7, 10, "outside 1 to 1000");
+    bad(VM BOOT "[vm.sched]\nweight = 1001\n", 7, 10, "outside 1 to 1000");
+    bad(VM BOOT "[vm.sched]\nperiod = \"2s\"\nbudget = \"1ms\"\n", 7, 10, "outside 100us to 1s");
+    bad(VM BOOT "[vm.sched]\nperiod = \"1ms\"\nbudget = \"49us\"\n", 8, 10, "outside 50us to 1s");
     bad(VM BOOT "[vm.sched]\npriority = 0\n", 7, 12, "outside 1 to 23");
     bad(VM BOOT "[vm.sched]\npcpus = [256]\n", 7, 10, "outside 0 to 255");
     bad(VM BOOT "[vm.sched]\npcpus = [1, 2, 1]\n", 7, 16, "CPU 1 is named twice");
@@ -247,6 +251,27 @@ static void test_ranges(void **state)
     bad("[host]\nlog = \"inof\"\n" VM BOOT, 2, 7, "did you mean 'info'?");
     bad(VM "on_crash = \"Restart\"\n" BOOT, 4, 12, "did you mean 'restart'?");
     bad(VM BOOT "[[vm.device]]\nmodel = \"virtio-block\"\n", 7, 9, "did you mean 'virtio-blk'?");
+}
+
+static void test_budgets(void **state)
+{
+    (void)state;
+    good(VM BOOT);
+    assert_int_equal(config.vms[0].sched.weight, 100);
+    assert_int_equal(config.vms[0].sched.budget_us, 0);
+    good(VM BOOT "[vm.sched]\nbudget = \"5ms\"\nperiod = \"1s\"\nweight = 1000\n");
+    assert_int_equal(config.vms[0].sched.budget_us, 5000);
+    assert_int_equal(config.vms[0].sched.period_us, 1000000);
+    assert_int_equal(config.vms[0].sched.weight, 1000);
+    good(VM BOOT "[vm.sched]\nbudget = \"250us\"\nperiod = \"250us\"\n");
+    assert_int_equal(config.vms[0].sched.budget_us, 250);
+    bad(VM BOOT "[vm.sched]\nbudget = \"5ms\"\n", 7, 10, "needs a period");
+    bad(VM BOOT "[vm.sched]\nperiod = \"5ms\"\n", 7, 10, "needs a budget");
+    bad(VM BOOT "[vm.sched]\nbudget = \"5ms\"\nperiod = \"4ms\"\n", 7, 10, "longer than the period");
+    bad(VM BOOT "[vm.sched]\nperiod = \"1ms\"\nbudget = \"5m\"\n", 8, 10, "must be a time");
+    bad(VM BOOT "[vm.sched]\nperiod = \"1ms\"\nbudget = \"ms\"\n", 8, 10, "must be a time");
+    bad(VM BOOT "[vm.sched]\nperiod = \"1ms\"\nbudget = 5\n", 8, 10, "must be a string");
+    bad(VM BOOT "[vm.sched]\nperiod = \"1ms\"\nbudget = \"99999999999999999999s\"\n", 8, 10, "");
 }
 
 static void test_bad_sizes(void **state)
@@ -623,6 +648,7 @@ int main(void)
         TEST(test_unknown_keys),
         TEST(test_wrong_types),
         TEST(test_ranges),
+        TEST(test_budgets),
         TEST(test_bad_sizes),
         TEST(test_missing_keys),
         TEST(test_names_and_strings),
