@@ -28,3 +28,13 @@ void arch_vm_destroy(struct arch_vm *vm);
 // The VM's interrupt controller has no CPU registers: those that the machine may have are undefined for the guest, and no
 // feature register tells of them. Before a vCPU runs.
 void arch_vm_hide_irq_regs(struct arch_vm *vm);
+
+// What firmware tables tell a guest of its CPUs; what an architecture's tables do not have stays NULL or 0. After
+// arch_virt_probe().
+struct guest_cpu_desc {
+    const char *isa;     // riscv64: "rv64imafdc_zicsr_...", what a guest may use
+    const char *mmu;     // riscv64: "riscv,sv48", the largest stage-1 table
+    uint32_t cbom_block; // riscv64: bytes that Zicbom and Zicboz work on, 0 without them
+    uint32_t cboz_block;
+};
+void arch_guest_cpu_describe(struct guest_cpu_desc *out);

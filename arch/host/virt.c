@@ -42,6 +42,11 @@ enum status arch_vm_create(struct arch_vm *vm, hpa_t root, unsigned vmid)
     return OK;
 }
 
+void arch_guest_cpu_describe(struct guest_cpu_desc *out)
+{
+    *out = (struct guest_cpu_desc){0};
+}
+
 void arch_vm_hide_irq_regs(struct arch_vm *vm)
 {
     vm->irq_regs_hidden = true;

@@ -5,6 +5,7 @@
 // initrd put in. Pure: works on the caller's buffers alone. Any thread.
 #pragma once
 
+#include "arch/virt.h"
 #include "kernel/lib/status.h"
 #include "kernel/lib/types.h"
 #include "vmm/config/config.h"
@@ -19,7 +20,7 @@
 // One device node.
 struct vm_fdt_device {
     uint64_t base, size;
-    uint32_t irq; // INTID, >= 32
+    uint32_t irq; // the plan's number: aarch64 INTID, >= 32; riscv64 source, >= 1
     struct vdev_desc desc;
 };
 
@@ -30,10 +31,13 @@ struct vm_fdt_input {
     unsigned device_count;
     uint64_t initrd_base, initrd_size; // size 0: none
     const uint8_t *seed;               // VM_FDT_SEED_SIZE random bytes; NULL: no rng-seed and kaslr-seed
+    const char *arch;                  // "riscv64"; NULL: "aarch64"
+    struct guest_cpu_desc cpu;         // what the CPUs' nodes say
+    uint64_t timebase;                 // ticks per second of the guest's counter
 };
 
 // Writes a complete tree to `buf`; *size is its length. E_NOMEM when `capacity` is too small, E_INVAL when the input
-// cannot be expressed (an interrupt below 32).
+// cannot be expressed (an interrupt number that the board does not have, an architecture without device trees).
 enum status vm_fdt_build(const struct vm_fdt_input *in, void *buf, size_t capacity, size_t *size);
 
 // Completes the user's tree of `*size` bytes in `buf` in place. The tree is hostile input and checked first: E_CORRUPT.

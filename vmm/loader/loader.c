@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "arch/mmu.h"
+#include "arch/time.h"
+#include "arch/virt.h"
 #include "kernel/mm/pool.h"
 #include "vmm/loader/gzip.h"
 #include "vmm/loader/layout.h"
@@ -118,7 +120,7 @@ static void collect_devices(struct job *j)
 
 static enum status fill_fdt(struct job *j, void *tree)
 {
-    const struct vm_fdt_input in = {
+    struct vm_fdt_input in = {
         .config = j->vm->config,
         .plan = &j->vm->plan,
         .devices = j->devices,
@@ -126,10 +128,13 @@ static enum status fill_fdt(struct job *j, void *tree)
         .initrd_base = j->layout.initrd,
         .initrd_size = j->layout.initrd_size,
         .seed = j->src->seed,
+        .arch = j->src->arch,
+        .timebase = arch_time_hz(),
     };
     size_t size = j->src->dtb.size;
     enum status st;
 
+    arch_guest_cpu_describe(&in.cpu);
     if (size) {
         j->file = j->src->dtb.name;
         st = image_read(&j->src->dtb, 0, tree, size);
