@@ -35,6 +35,9 @@ SECTIONS
         __start_drivers = .;
         KEEP(*(drivers))
         __stop_drivers = .;
+        __start_shell_commands = .;
+        KEEP(*(shell_commands))
+        __stop_shell_commands = .;
         __start_selftests = .;
         KEEP(*(selftests))
         __stop_selftests = .;

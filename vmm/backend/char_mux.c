@@ -172,7 +172,9 @@ static const struct char_backend_ops channel_ops = {.write = channel_write,
                                                     .detach = channel_detach,
                                                     .destroy = channel_destroy};
 
-enum status char_mux_open(const char *name, struct char_backend **out)
+static enum status open_channel(const char *name,
+                                int (*add)(struct char_mux_core *m, struct char_mux_guest *g, const char *name),
+                                struct char_backend **out)
 {
     struct channel *c = pool_alloc(sizeof(*c));
 
@@ -183,7 +185,7 @@ enum status char_mux_open(const char *name, struct char_backend **out)
     irq_state_t irq = spin_lock_irqsave(&mux.lock);
 
     prepare_locked();
-    c->slot = char_mux_add(&mux.core, &c->guest, name);
+    c->slot = add(&mux.core, &c->guest, name);
     if (c->slot >= 0) {
         mux.channels[c->slot] = c;
     }
@@ -195,6 +197,16 @@ enum status char_mux_open(const char *name, struct char_backend **out)
     kick();
     *out = &c->be;
     return OK;
+}
+
+enum status char_mux_open(const char *name, struct char_backend **out)
+{
+    return open_channel(name, char_mux_add, out);
+}
+
+enum status char_mux_open_shell(const char *name, struct char_backend **out)
+{
+    return open_channel(name, char_mux_add_shell, out);
 }
 
 enum status char_mux_select(const char *name)
@@ -247,7 +259,7 @@ static void list_guests(void)
     for (int i = 0; i < CHAR_MUX_GUEST_MAX; i++) {
         char name[CHAR_MUX_NAME_MAX], state[80] = "";
         irq_state_t irq = spin_lock_irqsave(&mux.lock);
-        bool there = mux.channels[i] != NULL;
+        bool there = mux.channels[i] != NULL && i != mux.core.shell;
 
         if (there) {
             memcpy(name, mux.channels[i]->guest.name, sizeof(name));

@@ -29,6 +29,9 @@ enum status char_mux_start(enum console_mode mode, const struct char_mux_ops *op
 // before char_mux_start(). The back end's destroy() closes it. E_NOMEM, E_BUSY when there are too many.
 enum status char_mux_open(const char *name, struct char_backend **out);
 
+// The management shell's channel (char_mux_core.h: char_mux_add_shell()). Once.
+enum status char_mux_open_shell(const char *name, struct char_backend **out);
+
 // Gives the input to the channel with that name. E_NOENT.
 enum status char_mux_select(const char *name);
 

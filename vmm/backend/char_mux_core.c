@@ -16,7 +16,7 @@
 #define EMIT_MAX 4096 // a step ends when it emitted so much (then one more line at most)
 
 static const char help_text[] =
-    "Ctrl-] then: n next guest, 1-9 guest by number, m merged/focus, l list, q power off, "
+    "Ctrl-] then: n next guest, 1-9 guest by number, s shell, m merged/focus, l list, q power off, "
     "Ctrl-] send it, h help";
 
 // ---- rings ------------------------------------------------------------------------------------------------
@@ -50,6 +50,7 @@ void char_mux_core_init(struct char_mux_core *m, bool focus_mode, uint64_t ticks
     m->ms = ticks_per_ms;
     m->focus = -1;
     m->owner = -1;
+    m->shell = -1;
 }
 
 static void copy_name(char out[CHAR_MUX_NAME_MAX], const char *name)
@@ -64,13 +65,30 @@ static void copy_name(char out[CHAR_MUX_NAME_MAX], const char *name)
     out[n] = '\0';
 }
 
+static void place(struct char_mux_core *m, int slot, struct char_mux_guest *g, const char *name)
+{
+    memset(g, 0, sizeof(*g));
+    copy_name(g->name, name);
+    m->guests[slot] = g;
+}
+
+int char_mux_add_shell(struct char_mux_core *m, struct char_mux_guest *g, const char *name)
+{
+    int slot = CHAR_MUX_GUEST_MAX - 1; // kept free for it
+
+    if (m->guests[slot]) {
+        return -1;
+    }
+    place(m, slot, g, name);
+    m->shell = slot;
+    return slot;
+}
+
 int char_mux_add(struct char_mux_core *m, struct char_mux_guest *g, const char *name)
 {
-    for (int i = 0; i < CHAR_MUX_GUEST_MAX; i++) {
+    for (int i = 0; i < CHAR_MUX_GUEST_MAX - 1; i++) {
         if (!m->guests[i]) {
-            memset(g, 0, sizeof(*g));
-            copy_name(g->name, name);
-            m->guests[i] = g;
+            place(m, i, g, name);
             if (m->focus < 0) {
                 char_mux_focus(m, i);
             }
@@ -91,7 +109,7 @@ static int next_guest(const struct char_mux_core *m, int slot)
     for (int i = 1; i <= CHAR_MUX_GUEST_MAX; i++) {
         int s = (slot + i) % CHAR_MUX_GUEST_MAX;
 
-        if (m->guests[s]) {
+        if (m->guests[s] && s != m->shell) {
             return s;
         }
     }
@@ -142,6 +160,9 @@ void char_mux_remove(struct char_mux_core *m, int slot)
         char_mux_break(m);
     }
     m->guests[slot] = NULL;
+    if (m->shell == slot) {
+        m->shell = -1;
+    }
     if (m->focus == slot) {
         m->focus = -1;
         int other = next_guest(m, slot);
@@ -263,6 +284,16 @@ static void type(struct char_mux_core *m, uint8_t byte)
     g->has_input |= ring_put(&g->in, g->in_data, CHAR_MUX_IN_SIZE, &byte, 1) > 0;
 }
 
+static void to_shell(struct char_mux_core *m)
+{
+    if (m->shell < 0) {
+        host_text(m, "there is no shell");
+        return;
+    }
+    char_mux_focus(m, m->shell);
+    type(m, CHAR_MUX_SHELL_KEY);
+}
+
 static enum char_mux_action command(struct char_mux_core *m, uint8_t byte)
 {
     int next;
@@ -280,6 +311,9 @@ static enum char_mux_action command(struct char_mux_core *m, uint8_t byte)
         if (next >= 0) {
             char_mux_focus(m, next);
         }
+        return CHAR_MUX_NOTHING;
+    case 's':
+        to_shell(m);
         return CHAR_MUX_NOTHING;
     case 'm':
         char_mux_set_mode(m, !m->focus_mode);

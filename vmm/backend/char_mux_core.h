@@ -15,7 +15,7 @@
 #include "kernel/lib/types.h"
 #include "vmm/backend/char_line.h"
 
-#define CHAR_MUX_GUEST_MAX 64
+#define CHAR_MUX_GUEST_MAX 65 // the last one for the shell
 #define CHAR_MUX_NAME_MAX 32
 #define CHAR_MUX_OUT_SIZE 4096   // bytes of output that wait for a guest; a power of two
 #define CHAR_MUX_IN_SIZE 256     // bytes of input
@@ -59,6 +59,7 @@ struct char_mux_core {
     bool raw_mid_line;                                 // focus mode: the last byte was no newline
     struct char_mux_guest *guests[CHAR_MUX_GUEST_MAX]; // NULL: free
     int focus;                                         // who gets the input; -1: nobody
+    int shell;                                         // the management shell's slot; -1: none
     int owner;     // merged mode: whose unfinished line the cursor is in; -1: at the start of a fresh line
     unsigned next; // whose turn it is
     uint64_t now, last_emit;
@@ -73,6 +74,10 @@ void char_mux_core_init(struct char_mux_core *m, bool focus_mode, uint64_t ticks
 // Adds a guest; `g` is the caller's memory. The name is made printable. The first one gets the input. Returns
 // its slot, or -1 when there is none left.
 int char_mux_add(struct char_mux_core *m, struct char_mux_guest *g, const char *name);
+// The management shell: a guest like others, but reached by a key of its own alone, and never the first to get the input.
+// Whenever it gets it, it is typed CHAR_MUX_SHELL_KEY, so that it shows its prompt.
+#define CHAR_MUX_SHELL_KEY 0x0c // Ctrl-L
+int char_mux_add_shell(struct char_mux_core *m, struct char_mux_guest *g, const char *name);
 // Takes it out: what it printed before is shown first, as far as one step goes.
 void char_mux_remove(struct char_mux_core *m, int slot);
 

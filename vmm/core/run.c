@@ -147,6 +147,7 @@ static void add_time(struct vcpu_exit_stats *s, uint64_t start)
 {
     uint64_t spent = arch_time_now() - start;
 
+    s->timed++;
     s->ticks += spent;
     s->max = max_u64(s->max, spent);
 }

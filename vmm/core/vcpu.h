@@ -48,7 +48,7 @@ struct vcpu {
     // Written by its own thread only; others may read at any time.
     struct vcpu_exit_stats {
         uint64_t count;
-        uint64_t ticks, max; // spent in the handler, while timing is on
+        uint64_t timed, ticks, max; // of those while timing was on: their number, ticks in the handler
     } exits[VCPU_EXIT_COUNT];
 };
 

@@ -9,6 +9,7 @@
 #include "kernel/fs/fs.h"
 #include "vmm/manage/console.h"
 #include "vmm/manage/host_config.h"
+#include "vmm/manage/shell_console.h"
 #include "vmm/manage/vm_table.h"
 
 static struct {
@@ -115,7 +116,7 @@ static void stop_over(struct managed *m)
 
 // ---- operations ----------------------------------------------------------------------------------------------------
 
-// Brings a VM whose vCPUs may run to where none does.
+// Brings a VM whose vCPUs may run to where none does, in state STOPPED; others stay as they are.
 static enum status force_stop(struct managed *m)
 {
     enum status s;
@@ -127,7 +128,8 @@ static enum status force_stop(struct managed *m)
     m->vm.stop_reason = VM_STOP_FORCED; // whatever it wanted itself: the operator's word counts
     s = vm_wait_stopped(&m->vm, time_from_ms(MANAGER_PATIENCE_MS));
     if (s == OK) {
-        stop_over(m);
+        m->stopped = false;
+        m->vm.state = VM_STOPPED;
     }
     return s;
 }
@@ -151,20 +153,24 @@ static enum status op_resume(struct managed *m)
 
 static enum status op_stop(struct managed *m)
 {
+    enum status s;
+
     if (m->vm.state == VM_WAITING) {
+        log_info("[%s] will not start again", vm_name(&m->vm));
         m->vm.state = VM_STOPPED;
         return OK;
     }
-    return force_stop(m);
+    s = force_stop(m);
+    if (s == OK) {
+        stop_over(m);
+    }
+    return s;
 }
 
 static enum status op_reset(struct managed *m)
 {
-    enum status s = OK;
+    enum status s = force_stop(m);
 
-    if (m->vm.state == VM_RUNNING || m->vm.state == VM_PAUSED) {
-        s = force_stop(m);
-    }
     return s == OK ? op_start(m) : s;
 }
 
@@ -411,6 +417,8 @@ static void manager_main(void *arg)
     log_set_level(manager.config->host.log);
     if (console_start(&manager.config->host) != OK) {
         log_err("the console cannot be shared: out of memory");
+    } else if (shell_console_start() != OK) {
+        log_err("no shell: out of memory");
     }
     start_all();
     serve();

@@ -14,7 +14,7 @@ enum status vm_table_add(struct managed *m);
 void vm_table_remove(struct managed *m);
 unsigned vm_table_next_id(void); // the lowest that is free, from 1
 
-// A sleeping lock; worker threads. Nothing that waits for the manager or for the console may be done under it.
+// A sleeping lock; worker threads but the console's. Nothing that waits for the manager may be done under it.
 void vm_table_hold(void);
 void vm_table_release(void);
 

@@ -1,0 +1,1 @@
+common-objs += $(addprefix kernel/shell/,line.o out.o complete.o shell.o cmd_host.o)
