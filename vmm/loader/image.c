@@ -10,7 +10,7 @@
 #include "kernel/lib/range.h"
 
 static const struct image_format *const formats[] = {
-    &image_format_arm64, &image_format_elf64,
+    &image_format_arm64, &image_format_riscv64, &image_format_elf64,
     &image_format_raw, // last: takes what nobody claims
 };
 

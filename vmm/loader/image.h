@@ -108,5 +108,6 @@ static inline uint64_t image_le64(const uint8_t *p)
 
 // The rows of image.c's table.
 extern const struct image_format image_format_arm64;
+extern const struct image_format image_format_riscv64;
 extern const struct image_format image_format_elf64;
 extern const struct image_format image_format_raw;

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Raw images: no header, so the configuration says where they go; without a word from it, 512 KiB above the start of
-// RAM, where QEMU's virt board puts them. Unless the configuration vouches for the file, anything that is recognisably
+// Raw images: no header, so the configuration says where they go; without a word from it, 512 KiB (riscv64: 2 MiB) above
+// the start of RAM, where QEMU's virt board puts them. Unless the configuration vouches for the file, anything that is recognisably
 // something else is refused, so that a wrong file gives a message and not a silent guest.
 #include <string.h>
 
 #include "vmm/loader/image.h"
 
 #define RAW_OFFSET KIB(512)
+#define RAW_OFFSET_RISCV64 MIB(2)
 #define RAW_ALIGN MIB(2)
 #define PEEK_MAX 1024u
 
@@ -20,7 +21,6 @@ struct foreign {
 
 static const struct foreign foreigners[] = {
     {0x202, 4, "HdrS", "a Linux bzImage for x86"},
-    {0x38, 4, "RSC\x05", "a Linux Image for riscv64"},
     {4, 4, "zimg", "an EFI zboot kernel: decompress it first"},
     {0, 2, "MZ", "an EFI program"},
     {0, 4,
@@ -99,7 +99,7 @@ static enum status raw_probe(const struct image_source *src, const struct image_
     out->firmware_fdt = true;
     out->base = opt->load;
     out->align = RAW_ALIGN;
-    out->offset = RAW_OFFSET;
+    out->offset = strcmp(opt->arch, "riscv64") == 0 ? RAW_OFFSET_RISCV64 : RAW_OFFSET;
     out->span = src->size;
     if (opt->has_entry) {
         if (!opt->has_load || opt->entry < opt->load || opt->entry - opt->load >= src->size) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Linux's arm64 Image (Documentation/arch/arm64/booting.rst, "Call the kernel image").
+// Linux's Image for arm64 (Documentation/arch/arm64/booting.rst, "Call the kernel image") and for riscv64
+// (Documentation/arch/riscv/boot-image-header.rst): one header but for the magic number.
 //
 // The header does not give the file's length, only the memory wanted with .bss. An Image with an EFI stub is a PE file
 // as well, and its section table does: that is how a truncated kernel is found before it runs.
@@ -16,7 +17,8 @@ enum {
     HDR_PE_OFFSET = 60,
     HDR_SIZE = 64,
 };
-#define MAGIC "ARM\x64"
+#define MAGIC_ARM64 "ARM\x64"
+#define MAGIC_RISCV64 "RSC\x05"
 #define IMAGE_ALIGN MIB(2)
 #define OLD_TEXT_OFFSET KIB(512) // of kernels whose header has no image_size (before 3.17)
 #define TEXT_OFFSET_MAX MIB(64)
@@ -68,7 +70,7 @@ static enum status check_pe(const struct image_source *src, uint64_t pe, struct 
     return OK;
 }
 
-static enum status arm64_probe(const struct image_source *src, const struct image_options *opt,
+static enum status linux_probe(const struct image_source *src, const struct image_options *opt,
                                struct image *out, struct load_error *error)
 {
     uint8_t head[HDR_SIZE];
@@ -82,7 +84,7 @@ static enum status arm64_probe(const struct image_source *src, const struct imag
     if (st != OK) {
         return load_fail(error, st, "cannot be read: %s", status_name(st));
     }
-    if (memcmp(head + HDR_MAGIC, MAGIC, 4) != 0) {
+    if (memcmp(head + HDR_MAGIC, out->format == &image_format_arm64 ? MAGIC_ARM64 : MAGIC_RISCV64, 4) != 0) {
         return E_NOENT;
     }
     text_offset = image_le64(head + HDR_TEXT_OFFSET);
@@ -108,7 +110,7 @@ static enum status arm64_probe(const struct image_source *src, const struct imag
     return OK;
 }
 
-static enum status arm64_load(const struct image *img, const struct image_source *src,
+static enum status linux_load(const struct image *img, const struct image_source *src,
                               const struct image_sink *sink, struct load_error *error)
 {
     enum status st = image_copy(src, 0, src->size, img->base, sink);
@@ -119,6 +121,13 @@ static enum status arm64_load(const struct image *img, const struct image_source
 const struct image_format image_format_arm64 = {
     .name = "arm64 Image",
     .arch = "aarch64",
-    .probe = arm64_probe,
-    .load = arm64_load,
+    .probe = linux_probe,
+    .load = linux_load,
+};
+
+const struct image_format image_format_riscv64 = {
+    .name = "riscv64 Image",
+    .arch = "riscv64",
+    .probe = linux_probe,
+    .load = linux_load,
 };
