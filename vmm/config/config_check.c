@@ -342,11 +342,27 @@ static void check_disks(struct schema_context *cx, const struct vm_config *vm, c
     }
 }
 
+// Disks made in memory fill up as the guest writes. (Of "ram:FILE" only what is written is copied; its size is not known.)
+static uint64_t disk_memory_need(const struct vm_config *vm)
+{
+    uint64_t need = 0;
+
+    for (unsigned i = 0; i < vm->device_count; i++) {
+        const struct device_config *d = &vm->devices[i];
+
+        if (d->model == MODEL_VIRTIO_BLK && !d->read_only && strcmp(d->backend, "ram:") == 0) {
+            need = d->size > UINT64_MAX - need ? UINT64_MAX : need + d->size;
+        }
+    }
+    return need;
+}
+
 // Shared regions count once; which VM brings one first pays.
 static uint64_t vm_memory_need(const struct config *config, unsigned index)
 {
     const struct vm_config *vm = &config->vms[index];
     uint64_t need = vm->region_count ? 0 : vm->memory;
+    uint64_t disks = disk_memory_need(vm);
 
     for (unsigned i = 0; i < vm->region_count; i++) {
         need += vm->regions[i].size;
@@ -363,7 +379,7 @@ static uint64_t vm_memory_need(const struct config *config, unsigned index)
             }
         }
     }
-    return need;
+    return need + disks < need ? UINT64_MAX : need + disks;
 }
 
 static void check_total_memory(struct schema_context *cx)

@@ -589,6 +589,11 @@ static void test_machine_memory(void **state)
     good(SHARE("a", "64K")); // 64 MiB and 64 KiB
     env.ram_free = MIB(128) + KIB(64);
     good(SHARE("a", "64K") SHARE("b", "64K")); // the shared region counts once
+    env.ram_free = MIB(100);
+    good(VM BOOT DISK("ram:") "size = \"36M\"\n"); // a disk in memory is memory
+    bad(VM BOOT DISK("ram:") "size = \"37M\"\n", 3, 10,
+        "needs 101 MiB, but 100 of the machine's 100 MiB are left");
+    good(VM BOOT DISK("ram:") "size = \"37M\"\nread_only = true\n");
 }
 
 static void test_too_many_vms(void **state)
