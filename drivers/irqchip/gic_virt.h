@@ -32,7 +32,7 @@
 #define HCR_EN BIT64(0)
 #define HCR_UIE BIT64(1) // underflow: none or one list register valid
 #define HCR_LRENPIE BIT64(2)
-#define HCR_NPIE BIT64(3) // no pending interrupt in the list registers
+#define HCR_NPIE BIT64(3)  // no pending interrupt in the list registers
 #define HCR_TDIR BIT64(14) // writes to ICC_DIR_EL1 trap; only where traps_dir says so
 
 // ICH_VMCR_EL2 fields.
@@ -56,8 +56,8 @@ struct gic_virt_state {
 struct gic_virt_ops {
     unsigned version; // of the host: 2 or 3
     unsigned maintenance_irq;
-    bool traps_dir;    // HCR_TDIR works
-    hpa_t gicv;        // GICv2: the CPU interface that guests may be given, GICV
+    bool traps_dir;     // HCR_TDIR works
+    hpa_t gicv;         // GICv2: the CPU interface that guests may be given, GICV
     uint64_t gicv_size; // 0: none
     unsigned (*lr_count)(void);
     unsigned (*priority_bits)(void); // implemented in the virtual interface: 5 to 8

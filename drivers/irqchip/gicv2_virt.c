@@ -23,7 +23,7 @@ enum gich_reg {
 #define GICH_LR_VIRTUAL_ID MASK64(0, 10)
 #define GICH_LR_PHYSICAL_SHIFT 10
 #define GICH_LR_PHYSICAL_ID MASK64(0, 10)
-#define GICH_LR_EOI BIT64(19) // when HW is clear
+#define GICH_LR_EOI BIT64(19)        // when HW is clear
 #define GICH_LR_SOURCE MASK64(10, 3) // when HW is clear: CPUID, at the place of LR_SOURCE_MASK
 #define GICH_LR_PRIORITY_SHIFT 23
 #define GICH_LR_PRIORITY MASK64(0, 5) // the upper five of eight bits

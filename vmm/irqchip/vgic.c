@@ -5,8 +5,8 @@
 
 #include <string.h>
 
-#include "kernel/mm/pool.h"
 #include "arch/virt.h"
+#include "kernel/mm/pool.h"
 #include "vmm/core/io_bus.h"
 #include "vmm/core/vm.h"
 #include "vmm/irqchip/vgic_state.h"
@@ -20,7 +20,8 @@ static void cpu_reset(struct vgic_cpu *cpu)
                              .waker = GICR_WAKER_SLEEP | GICR_WAKER_ASLEEP};
 
     vgic_block_reset(&fresh.priv, true);
-    fresh.priv.enabled = cpu->frame.vgic->v2 ? GIC_PRIVATE_SGIS : 0; // as on a GIC-400: SGIs are always enabled
+    fresh.priv.enabled =
+        cpu->frame.vgic->v2 ? GIC_PRIVATE_SGIS : 0; // as on a GIC-400: SGIs are always enabled
     memcpy(fresh.priv.host_irq, cpu->priv.host_irq, sizeof(fresh.priv.host_irq));
     *cpu = fresh;
     cpu->hw.hcr = HCR_EN;
@@ -191,7 +192,9 @@ static enum status maps_create(struct vgic *g)
 
     if (g->v2) {
         st = vreg_map_create(&g->dist_map, vgic_dist_v2_rows, vgic_dist_v2_row_count, GICV2_DIST_SIZE);
-        return st != OK ? st : vreg_map_create(&g->gicc_map, vgic_gicc_rows, vgic_gicc_row_count, GICV2_CPUIF_SIZE);
+        return st != OK
+                   ? st
+                   : vreg_map_create(&g->gicc_map, vgic_gicc_rows, vgic_gicc_row_count, GICV2_CPUIF_SIZE);
     }
     st = vreg_map_create(&g->dist_map, vgic_dist_rows, vgic_dist_row_count, GICD_MAP_SIZE);
     st = st != OK ? st : vreg_map_create(&g->id_map, vgic_id_rows, vgic_id_row_count, GIC_ID_SIZE);
@@ -236,8 +239,11 @@ out_dist:
 // could not say which of the interrupts without a list register the guest deactivates.
 static enum status regions_add_v2(struct vgic *g, struct vm *vm)
 {
-    struct io_region dist = {
-        .base = g->gicd_base, .size = GICV2_DIST_SIZE, .access = vgic_dist_v2_access, .dev = g, .name = "gicd"};
+    struct io_region dist = {.base = g->gicd_base,
+                             .size = GICV2_DIST_SIZE,
+                             .access = vgic_dist_v2_access,
+                             .dev = g,
+                             .name = "gicd"};
     struct io_region cpuif = {
         .base = g->gicc_base, .size = GICV2_CPUIF_SIZE, .access = vgic_gicc_access, .dev = g, .name = "gicc"};
     struct mem_attr attr = {.perm = PERM_R | PERM_W, .type = MEM_DEVICE};

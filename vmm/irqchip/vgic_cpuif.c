@@ -130,7 +130,8 @@ static void write_lr(unsigned n, uint64_t value)
     s->lr[n] = value;
     s->pending = value & LR_PENDING ? s->pending | bit : s->pending & ~bit;
     s->active = value & LR_ACTIVE ? s->active | bit : s->active & ~bit;
-    s->ended = !(value & (VGIC_LR_STATE | LR_HW)) && (value & LR_EOI_MAINT) ? s->ended | bit : s->ended & ~bit;
+    s->ended =
+        !(value & (VGIC_LR_STATE | LR_HW)) && (value & LR_EOI_MAINT) ? s->ended | bit : s->ended & ~bit;
     vgic_cpuif_update(cpu);
 }
 
@@ -165,8 +166,8 @@ static void load(const struct gic_virt_state *state)
     struct vgic_cpu *cpu = (struct vgic_cpu *)((uintptr_t)state - offsetof(struct vgic_cpu, hw));
 
     here[this_cpu()->index] = cpu;
-    cpu->cpuif = (struct vgic_cpuif){
-        .vmcr = (uint32_t)state->vmcr, .apr = state->ap1r[0], .best = GIC_LR_MAX};
+    cpu->cpuif =
+        (struct vgic_cpuif){.vmcr = (uint32_t)state->vmcr, .apr = state->ap1r[0], .best = GIC_LR_MAX};
     arch_vcpu_set_irq(&cpu->frame.vgic->chip.vm->vcpus[cpu->index]->arch, 0);
 }
 

@@ -199,7 +199,8 @@ static uint64_t read_pmr(void *dev, const struct vreg_access *a)
 
 static void write_pmr(void *dev, const struct vreg_access *a)
 {
-    set_vmcr(cpu_of(dev, a), UINT32_C(0xff) << VMCR_PMR_SHIFT, ((uint32_t)a->value & PMR_MASK) << VMCR_PMR_SHIFT);
+    set_vmcr(cpu_of(dev, a), UINT32_C(0xff) << VMCR_PMR_SHIFT,
+             ((uint32_t)a->value & PMR_MASK) << VMCR_PMR_SHIFT);
 }
 
 static uint64_t bpr_value(uint32_t vmcr, unsigned shift, unsigned least)
@@ -242,9 +243,10 @@ static void write_apr(void *dev, const struct vreg_access *a)
     vgic_cpuif_update(cpu);
 }
 
-#define ROW(off, nm, rd, wr)                                                                                 \
-    {                                                                                                        \
-        .offset = (off), .count = 1, .size = 4, .widths = VREG_W32, .read = (rd), .write = (wr), .name = (nm) \
+#define ROW(off, nm, rd, wr)                                                                     \
+    {                                                                                            \
+        .offset = (off), .count = 1, .size = 4, .widths = VREG_W32, .read = (rd), .write = (wr), \
+        .name = (nm)                                                                             \
     }
 
 const struct vreg vgic_gicc_rows[] = {

@@ -36,7 +36,8 @@ static uint64_t read_targets(void *dev, const struct vreg_access *a)
     uint32_t value = 0;
 
     for (unsigned i = 0; i < 4 && first / 32 < g->block_count; i++) {
-        uint32_t targets = first < VGIC_PRIVATE ? UINT32_C(1) << a->vcpu : g->affinity[first + i - VGIC_PRIVATE];
+        uint32_t targets =
+            first < VGIC_PRIVATE ? UINT32_C(1) << a->vcpu : g->affinity[first + i - VGIC_PRIVATE];
 
         value |= (targets & 0xff) << (8 * i);
     }
@@ -100,7 +101,8 @@ static uint64_t read_senders(void *dev, const struct vreg_access *a)
     for (unsigned i = 0; i < 4; i++) {
         unsigned irq = a->index * 4 + i;
 
-        value |= (uint32_t)(atomic_load_explicit(&cpu->source[irq], memory_order_relaxed) | offered_source(cpu, irq))
+        value |= (uint32_t)(atomic_load_explicit(&cpu->source[irq], memory_order_relaxed) |
+                            offered_source(cpu, irq))
                  << (8 * i);
     }
     return value >> (8 * a->byte);

@@ -12,8 +12,8 @@
 
 struct lr_state {
     bool pend, act;
-    bool soft; // pend came from `latched`
-    bool hw;   // the guest's deactivation reaches the physical interrupt
+    bool soft;      // pend came from `latched`
+    bool hw;        // the guest's deactivation reaches the physical interrupt
     uint8_t source; // GICv2 SGI: its sender
 };
 
@@ -537,7 +537,8 @@ static void refill(struct vgic_cpu *cpu, uint32_t blocks)
     if (p.pending || p.active) {
         cpu->backlog |= blocks;
         hcr |= (p.pending ? HCR_NPIE : 0) | (p.active ? HCR_LRENPIE : 0);
-        hcr |= p.active && cpu->frame.vgic->hw->traps_dir ? HCR_TDIR : 0; // EOIcount does not say what DIR was about
+        hcr |= p.active && cpu->frame.vgic->hw->traps_dir ? HCR_TDIR
+                                                          : 0; // EOIcount does not say what DIR was about
     }
     if (hcr != cpu->hw.hcr) {
         cpu->hw.hcr = (uint32_t)hcr;

@@ -39,7 +39,8 @@ static void write_waker(void *dev, const struct vreg_access *a)
 
     f->cpu->waker = sleep ? GICR_WAKER_SLEEP | GICR_WAKER_ASLEEP : 0;
     if (atomic_exchange_explicit(&f->cpu->asleep, sleep, memory_order_relaxed) != sleep) {
-        atomic_fetch_or_explicit(&f->cpu->ready, (uint32_t)MASK64(0, f->vgic->block_count), memory_order_relaxed);
+        atomic_fetch_or_explicit(&f->cpu->ready, (uint32_t)MASK64(0, f->vgic->block_count),
+                                 memory_order_relaxed);
         vgic_post(f->cpu, VGIC_EV_LOOK);
     }
 }

@@ -55,7 +55,8 @@ bool vgic_sgi_take(struct vgic_cpu *cpu, unsigned irq, unsigned *source)
         return false;
     }
     first = (unsigned)__builtin_ctz(left);
-    left = (uint8_t)(atomic_fetch_and_explicit(&cpu->source[irq], (uint8_t)~(1u << first), memory_order_relaxed) &
+    left = (uint8_t)(atomic_fetch_and_explicit(&cpu->source[irq], (uint8_t) ~(1u << first),
+                                               memory_order_relaxed) &
                      ~(1u << first));
     if (left == 0) {
         cpu->priv.latched &= ~vgic_bit(irq); // one sent since then is posted, and latched again
@@ -86,7 +87,8 @@ void vgic_sgi_send_v2(struct vgic *g, unsigned from, unsigned irq, uint32_t targ
 }
 
 // A GICv2 guest has no such registers; ICC_DIR_EL1 traps while interrupts wait for it outside list registers.
-__attribute__((noinline)) static void send_other(struct vgic *g, unsigned vcpu, unsigned which, uint64_t value)
+__attribute__((noinline)) static void send_other(struct vgic *g, unsigned vcpu, unsigned which,
+                                                 uint64_t value)
 {
     struct vgic_cpu *self = &g->cpus[vcpu];
 

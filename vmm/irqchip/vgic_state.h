@@ -127,7 +127,7 @@ struct vgic_cpu {
     uint32_t fast;         // private interrupts whose list register was filled in passing, see vgic_fast.c
     uint32_t eoi_count;    // deactivations of interrupts not in list registers, not yet applied
     uint32_t waker;
-    _Atomic bool asleep; // the guest set ProcessorSleep: nothing reaches the CPU interface
+    _Atomic bool asleep;        // the guest set ProcessorSleep: nothing reaches the CPU interface
     uint8_t slot[VGIC_PRIVATE]; // private interrupt's list register while in_lr
     struct vgic_block priv;
     struct gic_virt_state hw; // lr[]: what the list registers hold as far as known; 0: nothing
@@ -136,7 +136,7 @@ struct vgic_cpu {
     _Atomic uint32_t events;
     _Atomic uint32_t ready; // bit n: block n may have something for this vCPU
     _Atomic uint32_t lines, rises;
-    _Atomic uint32_t sgi[2];     // 1: of any group, 0: of group 0
+    _Atomic uint32_t sgi[2];    // 1: of any group, 0: of group 0
     _Atomic uint8_t source[16]; // GICv2: vCPUs whose SGI n waits here; an SGI is latched while there is one
     _Atomic uint32_t post[VGIC_OP_COUNT];
     _Atomic uint32_t prio_mask; // bit n: prio[n] holds a posted GICR_IPRIORITYR<n>
@@ -246,7 +246,7 @@ extern const unsigned vgic_dist_row_count, vgic_id_row_count, vgic_rd_row_count,
 // The distributor's frame is two regions, so that the registers proper need no distinction: dev is struct vgic.
 enum io_result vgic_dist_access(void *dev, struct io_access *a);
 enum io_result vgic_dist_high_access(void *dev, struct io_access *a); // from GICD_MAP_SIZE on
-enum io_result vgic_redist_access(void *dev, struct io_access *a); // dev: struct vgic
+enum io_result vgic_redist_access(void *dev, struct io_access *a);    // dev: struct vgic
 
 // The vCPU that a value of `affinity` names, VGIC_NO_VCPU when there is none.
 uint16_t vgic_vcpu_of(const struct vgic *g, uint32_t affinity);
@@ -267,7 +267,8 @@ extern const unsigned vgic_gicc_row_count;
 extern const struct gic_virt_ops vgic_cpuif_ops;
 
 enum io_result vgic_gicc_access(void *dev, struct io_access *a); // dev: struct vgic
-enum io_result vgic_dir_access(void *dev, struct io_access *a);  // dev: struct vgic; the page of GICC_DIR alone
+enum io_result vgic_dir_access(void *dev,
+                               struct io_access *a); // dev: struct vgic; the page of GICC_DIR alone
 
 // The guest deactivates `irq`; nothing when it is not active on this vCPU. Own CPU.
 void vgic_deactivate(struct vgic_cpu *cpu, unsigned irq);
