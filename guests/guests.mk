@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 # Tiny guests of our own: $(B)/guests/<name>.bin (raw, runs at any 4 KiB-aligned address) and .elf. They need only the
-# compiler: no library, no scripts/setup. A folder guests/<name>/ with C files is a guest where guests/lib/$(ARCH) exists.
+# compiler: no library, no scripts/setup. A folder guests/<name>/ with C files is a guest where guests/lib/$(ARCH) exists;
+# one with parts for some architectures only on those.
 
 guest-lib   := $(sort $(wildcard guests/lib/*.c guests/lib/$(ARCH)/*.c guests/lib/$(ARCH)/*.S))
 guest-names := $(if $(wildcard guests/lib/$(ARCH)/guest.ld),\
                  $(filter-out lib,$(sort $(notdir $(patsubst %/,%,$(dir $(wildcard guests/*/*.c)))))))
+guest-names := $(foreach n,$(guest-names),$(if $(wildcard guests/$(n)/*/*.c),$(if $(wildcard guests/$(n)/$(ARCH)),$(n)),$(n)))
 guest-arch-flags-aarch64 := -march=armv8-a -mgeneral-regs-only -mstrict-align
+guest-arch-flags-riscv64 := -march=rv64imac_zicsr_zifencei -mabi=lp64 -mcmodel=medany -mno-relax -mstrict-align \
+                            -msmall-data-limit=0
 guest-cflags = -std=gnu2x -g -O2 $(warnings) -I. -ffile-prefix-map=$(CURDIR)/= -MMD -MP -nostdinc \
                -isystem $(shell $(CC) -print-file-name=include) -ffreestanding -fpie -fvisibility=hidden \
                -fno-stack-protector -fno-tree-loop-distribute-patterns -ffunction-sections -fdata-sections \

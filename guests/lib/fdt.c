@@ -36,6 +36,7 @@ struct node {
     const uint8_t *interrupts;
     uint32_t interrupts_len;
     const char *bootargs;
+    const uint8_t *timebase;
     bool memory;
 };
 
@@ -65,9 +66,13 @@ static bool is_compatible(const struct node *n, const char *wanted)
     return false;
 }
 
-// The number of the first interrupt: type 0 is SPI (32 + n), type 1 PPI (16 + n).
+// The number of the first interrupt: one cell is a PLIC's source; of a GIC's three, type 0 is SPI (32 + n), type 1 PPI
+// (16 + n).
 static uint32_t first_interrupt(const struct node *n, uint32_t otherwise)
 {
+    if (n->interrupts_len == 4) {
+        return be32(n->interrupts);
+    }
     if (n->interrupts_len < 12) {
         return otherwise;
     }
@@ -98,15 +103,20 @@ static void judge(const struct node *n)
     if (n->bootargs) {
         text_copy(board.bootargs, sizeof(board.bootargs), n->bootargs);
     }
+    if (n->timebase) {
+        board.timebase = be32(n->timebase);
+    }
     if (n->reg_len < 16) {
         return;
     }
     judge_gic(n);
-    if (is_compatible(n, "arm,pl011")) {
+    if (is_compatible(n, "arm,pl011") || is_compatible(n, "ns16550a")) {
         board.uart = reg_base(n, 0);
         board.uart_irq = first_interrupt(n, board.uart_irq);
-    } else if (is_compatible(n, "arm,pl031")) {
+    } else if (is_compatible(n, "arm,pl031") || is_compatible(n, "google,goldfish-rtc")) {
         board.rtc = reg_base(n, 0);
+    } else if (is_compatible(n, "riscv,plic0") || is_compatible(n, "sifive,plic-1.0.0")) {
+        board.plic = reg_base(n, 0);
     } else if (is_compatible(n, "virtio,mmio")) {
         if (!board.virtio || reg_base(n, 0) < board.virtio) {
             board.virtio = reg_base(n, 0);
@@ -131,6 +141,8 @@ static void take_property(struct node *n, const char *name, const uint8_t *value
         n->interrupts_len = len;
     } else if (text_equal(name, "device_type")) {
         n->memory = len == 7 && text_equal((const char *)value, "memory");
+    } else if (text_equal(name, "timebase-frequency") && len == 4) {
+        n->timebase = value;
     } else if (text_equal(name, "bootargs") && len > 0 && value[len - 1] == 0) {
         n->bootargs = (const char *)value;
     }

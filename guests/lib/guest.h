@@ -29,6 +29,8 @@ struct board {
     uint32_t uart_irq;
     unsigned gic_version;
     uint64_t gicd, gicr, gicc;
+    uint64_t plic;
+    uint64_t timebase; // riscv64: ticks per second
     uint64_t ram_base, ram_size;
     uint64_t rtc;
     uint64_t virtio; // lowest virtio-mmio slot, 0 when there is none
