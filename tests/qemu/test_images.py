@@ -70,7 +70,7 @@ def test_bad_kernel(work, kind):
     # The configuration comes from the disk as well: one image for all of these.
     disk.add("/lodge/x.toml", (vm("broken", "/kernel", memory, "", 'source = "fat"') + HEARTBEAT).encode())
     with Machine(Image(HEARTBEAT), disk=disk) as m:
-        m.expect(rf"(?i)broken\]?:.*({words})")
+        m.expect(rf"(?i)broken\] refused: .*({words})")
         m.heartbeat_goes_on("heartbeat")
         m.never(r"(?i)panic|\[broken\] starts", 1)
 
@@ -79,7 +79,7 @@ def test_bad_embedded_kernel():
     """Embedded images are judged at boot as well."""
     toml = vm("broken", "@OUT@/kernel.img", "64M") + HEARTBEAT
     with Machine(Image(toml, {"kernel.img": kernel_bytes()[:3 << 20]})) as m:
-        m.expect(r"(?i)broken\]?:.*truncated")
+        m.expect(r"(?i)broken\] refused: .*truncated")
         m.heartbeat_goes_on("heartbeat")
 
 
@@ -88,7 +88,7 @@ def test_initrd_too_big(work):
     toml = vm("broken", "/kernel", "96M", "", 'source = "fat"\ninitrd = "/initrd"') + HEARTBEAT
     disk.add("/lodge/x.toml", toml.encode())
     with Machine(Image(HEARTBEAT), disk=disk) as m:
-        m.expect(r"(?i)broken\]?:.*initrd.*(?:does not fit|raise vm\.memory)")
+        m.expect(r"(?i)broken\] refused: .*initrd.*(?:does not fit|raise vm\.memory)")
         m.heartbeat_goes_on("heartbeat")
 
 
@@ -97,7 +97,7 @@ def test_bad_user_device_tree(work):
     toml = vm("broken", "/kernel", "96M", "", 'source = "fat"\ndtb = "/board.dtb"') + HEARTBEAT
     disk.add("/lodge/x.toml", toml.encode())
     with Machine(Image(HEARTBEAT), disk=disk) as m:
-        m.expect(r"(?i)broken\]?:.*(?:dtb|device tree)")
+        m.expect(r"(?i)broken\] refused: .*(?:dtb|device tree)")
         m.heartbeat_goes_on("heartbeat")
 
 

@@ -187,7 +187,7 @@ static void report(struct job *j, enum status st)
 
     if (st != OK) {
         snprintf(j->vm->fault, sizeof(j->vm->fault), "%s %s", j->file, j->error.text);
-        log_err("[%s] %s (%s:%u)", config->name, j->vm->fault, config->where.file,
+        log_err("[%s] refused: %s (%s:%u)", config->name, j->vm->fault, config->where.file,
                 (unsigned)config->where.line);
         return;
     }
@@ -238,7 +238,7 @@ enum status loader_open(struct vm *vm, struct loader_source *out)
             snprintf(vm->fault, sizeof(vm->fault), "vm.boot.%s: '%s' cannot be opened %s: %s", files[i].role,
                      files[i].name, boot->source == BOOT_FAT ? "on the FAT disk" : "in the image",
                      status_name(st));
-            log_err("[%s] %s (%s:%u)", vm_name(vm), vm->fault, vm->config->where.file,
+            log_err("[%s] refused: %s (%s:%u)", vm_name(vm), vm->fault, vm->config->where.file,
                     (unsigned)vm->config->where.line);
             return st;
         }
