@@ -60,7 +60,7 @@ static void run_wild(void)
 static void run_undef(void)
 {
     print("undef: executing an undefined instruction\n");
-    __asm__ volatile(".inst 0x00000000");
+    __asm__ volatile(".4byte 0"); // defined on no architecture
 }
 
 static void run_spin(void)
