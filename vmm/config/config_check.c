@@ -342,7 +342,8 @@ static void check_disks(struct schema_context *cx, const struct vm_config *vm, c
     }
 }
 
-// Disks made in memory fill up as the guest writes. (Of "ram:FILE" only what is written is copied; its size is not known.)
+// Disks made in memory fill up as the guest writes. (Of "ram:FILE" only what is written is copied; its size is not known
+// here.)
 static uint64_t disk_memory_need(const struct vm_config *vm)
 {
     uint64_t need = 0;
