@@ -37,7 +37,7 @@ FUZZCC  := clang
 
 warnings := -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Wundef -Wvla -Wcast-qual -Wmissing-prototypes \
             -Wswitch-enum -Werror
-common-flags := -std=gnu2x -g $(warnings) -I. -ffile-prefix-map=$(CURDIR)/= -MMD -MP -fno-common
+common-flags := -std=gnu2x -g $(warnings) -I. -ffile-prefix-map=$(CURDIR)=. -MMD -MP -fno-common
 cflags = $(common-flags) -O2 -Iarch/$(ARCH)/include -nostdinc -isystem $(DEPS)/include \
          -isystem $(shell $(CC) -print-file-name=include) -ffreestanding -fno-pic -fno-omit-frame-pointer \
          -ffunction-sections -fdata-sections -fstack-protector-strong -mstack-protector-guard=global \
@@ -62,17 +62,24 @@ ready := $(DEPS)/.ready
 $(ready):
 	+$(Q)scripts/setup --arch $(ARCH),host --allow-missing-guests
 
-$(B)/%.o: %.c | $(ready)
+# Objects of other flags (DEBUG=1, another compiler), or of another version for the banner, are not up to date.
+$(B)/.flags $(B)/.version: FORCE
+	@mkdir -p $(@D); echo "$$NOW" | cmp -s - $@ || echo "$$NOW" > $@
+$(B)/.flags: private export NOW = $(CC) $(filter-out -DLODGE_VERSION=%,$(cflags))
+$(B)/.version: private export NOW = $(VERSION)
+$(B)/kernel/main.o: $(B)/.version
+
+$(B)/%.o: %.c $(B)/.flags | $(ready)
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(cflags) -c -o $@ $<
 
-$(B)/%.o: %.S | $(ready)
+$(B)/%.o: %.S $(B)/.flags | $(ready)
 	@mkdir -p $(@D)
 	$(call say,AS,$<)
 	$(Q)$(CC) $(filter-out -std=%,$(cflags)) -D__ASSEMBLER__ -c -o $@ $<
 
-$(B)/asm-offsets.h: arch/$(ARCH)/asm-offsets.c | $(ready)
+$(B)/asm-offsets.h: arch/$(ARCH)/asm-offsets.c $(B)/.flags | $(ready)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(cflags) -MF $(B)/asm-offsets.d -MT $@ -S -o $(B)/asm-offsets.s $<
 	$(Q)sed -n 's/^.*->\([A-Z0-9_]*\) [#$$]*\([0-9]*\).*/#define \1 \2/p' $(B)/asm-offsets.s > $@
