@@ -18,6 +18,7 @@ LINKS = {"sbin": "bin", "usr/bin": "../bin", "usr/sbin": "../bin", "etc/mtab": "
 FILES = {
     "etc/passwd": "root::0:0:root:/root:/bin/sh\n",
     "etc/group": "root:x:0:\n",
+    "etc/inittab": "::respawn:/bin/busybox cttyhack /bin/sh -l\n::shutdown:/bin/sync\n::shutdown:/bin/umount -a -r\n",
     "etc/profile": "export PATH=/bin HOME=/root TERM=${TERM:-vt100}\nPS1='\\h:\\w# '\ncd\n",
 }
 
