@@ -18,7 +18,8 @@ declare -A PACKAGES=(
               grub-pc-bin:/usr/lib/grub/i386-pc grub-common:grub-mkrescue xorriso:xorriso"
     [host]=""
     [tests]="libcmocka-dev:/usr/include/cmocka.h python3-pytest:/usr/lib/python3/dist-packages/pytest
-             python3-pexpect:/usr/lib/python3/dist-packages/pexpect libcapstone-dev:/usr/include/capstone/capstone.h"
+             python3-pexpect:/usr/lib/python3/dist-packages/pexpect libcapstone-dev:/usr/include/capstone/capstone.h
+             device-tree-compiler:fdtput"
     [checks]="clang-format:clang-format cppcheck:cppcheck"
     [fuzz]="clang:clang libclang-rt-dev:/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a"
 )
