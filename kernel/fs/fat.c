@@ -121,11 +121,11 @@ static enum status mount_one(struct block_device *dev)
 
     if (fr == FR_OK) {
         mounted = true;
-        log_info("fs: %s: FAT%d volume, %u KiB clusters", dev->name,
+        log_info("fs: %s: FAT%d volume, clusters of %u bytes", dev->name,
                  volume.fs_type == FS_FAT12   ? 12
                  : volume.fs_type == FS_FAT16 ? 16
                                               : 32,
-                 volume.csize / 2u);
+                 volume.csize * 512u);
         return OK;
     }
     f_mount(NULL, DRIVE, 0);
