@@ -145,6 +145,7 @@ arch_context_switch:
     sd      s9, 88(a0)
     sd      s10, 96(a0)
     sd      s11, 104(a0)
+    sd      gp, 112(a0)
     ld      ra, 0(a1)
     ld      sp, 8(a1)
     ld      s0, 16(a1)
@@ -159,6 +160,7 @@ arch_context_switch:
     ld      s9, 88(a1)
     ld      s10, 96(a1)
     ld      s11, 104(a1)
+    ld      gp, 112(a1)
     ret
     .size arch_context_switch, . - arch_context_switch
 

@@ -7,10 +7,12 @@
 
 struct cpu;
 
-// What a C function must preserve (RISC-V psABI, 2.1).
+// What a C function must preserve (RISC-V psABI, 2.1), and gp: the hypervisor does not use it, so a vCPU thread's guest has
+// its own there.
 struct arch_context {
     uint64_t ra, sp;
     uint64_t s[12];
+    uint64_t gp;
 };
 
 static inline struct cpu *arch_this_cpu(void)
