@@ -4,8 +4,8 @@
 // cell sizes for "reg", the "ranges" to translate it through and the inherited interrupt parent without
 // searching back.
 //
-// Follows the Devicetree Specification 0.4 (2.3.6 reg, 2.3.8 ranges, 2.4 interrupts, 3.8 cpus) and the Arm
-// GIC and PSCI bindings. Nodes that use something not understood here lose that property, not more.
+// Follows the Devicetree Specification 0.4 (2.3.6 reg, 2.3.8 ranges, 2.4 interrupts, 3.8 cpus), the Arm
+// GIC and PSCI bindings and RISC-V's for PLIC and AIA. Nodes that use something not understood here lose that property, not more.
 #include "kernel/dev/fdt_enum.h"
 
 #include <inttypes.h>
@@ -29,13 +29,21 @@ struct bus {
     uint32_t irq_parent;   // phandle, 0 when unknown
 };
 
+// Interrupt controllers whose specifiers are understood.
+enum irq_parent {
+    PARENT_OTHER,
+    PARENT_GIC,
+    PARENT_PLIC,
+    PARENT_APLIC
+};
+
 struct walk {
     const void *fdt;
     int console; // node, or negative
     struct bus stack[DEPTH_MAX];
     uint32_t irq_phandle; // the last interrupt parent looked up, and what it was
     unsigned irq_cells;
-    bool irq_gic;
+    enum irq_parent irq_kind;
 };
 
 static const void *tree;
@@ -120,17 +128,22 @@ static void read_regs(const struct walk *w, unsigned bus, int node, struct hw_de
 
 // ---- interrupts ----------------------------------------
 
-static bool is_gic(const void *fdt, int node)
+static enum irq_parent irq_parent_kind(const void *fdt, int node)
 {
-    static const char *const names[] = {"arm,gic-v3", "arm,gic-400", "arm,cortex-a15-gic",
-                                        "arm,cortex-a7-gic", "arm,cortex-a9-gic"};
+    static const struct {
+        const char *name;
+        enum irq_parent kind;
+    } known[] = {{"arm,gic-v3", PARENT_GIC},         {"arm,gic-400", PARENT_GIC},
+                 {"arm,cortex-a15-gic", PARENT_GIC}, {"arm,cortex-a7-gic", PARENT_GIC},
+                 {"arm,cortex-a9-gic", PARENT_GIC},  {"sifive,plic-1.0.0", PARENT_PLIC},
+                 {"riscv,plic0", PARENT_PLIC},       {"riscv,aplic", PARENT_APLIC}};
 
-    for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
-        if (fdt_read_compatible(fdt, node, names[i])) {
-            return true;
+    for (unsigned i = 0; i < ARRAY_SIZE(known); i++) {
+        if (fdt_read_compatible(fdt, node, known[i].name)) {
+            return known[i].kind;
         }
     }
-    return false;
+    return PARENT_OTHER;
 }
 
 // Makes `phandle` the current interrupt parent; false when it is no interrupt controller.
@@ -142,10 +155,10 @@ static bool select_irq_parent(struct walk *w, uint32_t phandle)
 
         w->irq_phandle = phandle;
         w->irq_cells = 0;
-        w->irq_gic = false;
+        w->irq_kind = PARENT_OTHER;
         if (node >= 0 && fdt_read_u32(w->fdt, node, "#interrupt-cells", &cells) && cells <= 4) {
             w->irq_cells = cells;
-            w->irq_gic = is_gic(w->fdt, node);
+            w->irq_kind = irq_parent_kind(w->fdt, node);
         }
     }
     return w->irq_cells != 0;
@@ -162,6 +175,30 @@ static void add_gic_irq(struct hw_desc *hw, const fdt32_t *p)
         hw->irqs[hw->irq_count].irq = number + (type == 0 ? 32 : 16);
         hw->irqs[hw->irq_count].level = (flags & 0x3) == 0;
         hw->irq_count++;
+    }
+}
+
+// PLIC: the source. APLIC: the source and flags (1 and 2 edge, 4 and 8 level).
+static void add_riscv_irq(struct hw_desc *hw, const fdt32_t *p, bool has_flags)
+{
+    uint32_t source = fdt32_ld(p);
+    uint32_t flags = has_flags ? fdt32_ld(p + 1) : 0;
+
+    if (source > 0 && source < 1024) {
+        hw->irqs[hw->irq_count].irq = HW_RISCV_SOURCE + source;
+        hw->irqs[hw->irq_count].level = (flags & 0x3) == 0;
+        hw->irq_count++;
+    }
+}
+
+static void add_irq(const struct walk *w, struct hw_desc *hw, const fdt32_t *p)
+{
+    if (w->irq_kind == PARENT_GIC && w->irq_cells >= 3) {
+        add_gic_irq(hw, p);
+    } else if (w->irq_kind == PARENT_PLIC) {
+        add_riscv_irq(hw, p, false);
+    } else if (w->irq_kind == PARENT_APLIC && w->irq_cells >= 2) {
+        add_riscv_irq(hw, p, true);
     }
 }
 
@@ -184,11 +221,41 @@ static void read_irqs(struct walk *w, unsigned bus, int node, struct hw_desc *hw
         if (!select_irq_parent(w, parent) || cells - i < w->irq_cells) {
             return;
         }
-        if (w->irq_gic && w->irq_cells >= 3) {
-            add_gic_irq(hw, p + i);
-        }
+        add_irq(w, hw, p + i);
         i += w->irq_cells;
     }
+}
+
+// The hart that a riscv,cpu-intc node belongs to: its parent's "reg".
+static bool cpu_of_intc(int intc, uint64_t *hw_id)
+{
+    int cpu = fdt_parent_offset(tree, intc);
+    int cpus = cpu >= 0 ? fdt_parent_offset(tree, cpu) : -1;
+    unsigned ac = 0;
+    unsigned sc = 0;
+    unsigned cells = 0;
+    const fdt32_t *reg = cpu >= 0 ? fdt_read_array(tree, cpu, "reg", &cells) : NULL;
+
+    return cpus >= 0 && reg && fdt_read_bus_cells(tree, cpus, &ac, &sc) && ac > 0 && cells >= ac &&
+           fdt_read_cells(reg, ac, hw_id);
+}
+
+bool hw_cpu_irq(const struct hw_desc *hw, unsigned i, struct hw_cpu_irq *out)
+{
+    unsigned cells = 0;
+    const fdt32_t *p = NULL;
+    int intc = -1;
+
+    if (tree && hw->fw_node >= 0) {
+        p = fdt_read_array(tree, hw->fw_node, "interrupts-extended", &cells);
+    }
+    if (!p || i >= cells / 2) { // a phandle and one cell each
+        return false;
+    }
+    intc = fdt_node_offset_by_phandle(tree, fdt32_ld(p + (size_t)i * 2));
+    out->irq = fdt32_ld(p + (size_t)i * 2 + 1);
+    return intc >= 0 && fdt_read_compatible(tree, intc, "riscv,cpu-intc") &&
+           cpu_of_intc(intc, &out->cpu_hw_id);
 }
 
 // ---- nodes ----------------------------------------

@@ -15,6 +15,9 @@ struct hw_irq {
     bool level;
 };
 
+// riscv64: source n of the external controller (PLIC, APLIC) has this number + n at the root.
+#define HW_RISCV_SOURCE 32u
+
 struct hw_desc {
     const char *name;            // the enumerator's own name for it, for messages
     const char *ids[HW_IDS_MAX]; // FDT "compatible" strings, ACPI HIDs, "pci:vvvv:dddd"
@@ -63,3 +66,11 @@ enum status hw_add(const struct hw_desc *hw);
 // one. False when the enumerator has no such property or it has another shape.
 bool hw_prop_u32(const struct hw_desc *hw, const char *name, uint32_t *out);
 bool hw_prop_u64(const struct hw_desc *hw, const char *name, uint64_t *out);
+
+// riscv64: the i-th interrupt that a controller itself raises ("interrupts-extended"), when all of them go to harts' own
+// controllers. False beyond the last one, and when it is not so.
+struct hw_cpu_irq {
+    uint64_t cpu_hw_id;
+    uint32_t irq; // by cause; UINT32_MAX where nothing is wired
+};
+bool hw_cpu_irq(const struct hw_desc *hw, unsigned i, struct hw_cpu_irq *out);

@@ -21,9 +21,11 @@ enum lock_rank {
     LOCK_POOL,
     LOCK_PAGE,    // page allocator
     LOCK_IRQ,     // interrupt descriptors
+    LOCK_IRQCHIP, // registers of a real interrupt controller
     LOCK_WAIT,    // wait queues and completions
     LOCK_SCHED,   // one CPU's run queue
     LOCK_TIMER,   // one CPU's timer queue
+    LOCK_RANDOM,  // the key stream
     LOCK_CONSOLE, // console output
     LOCK_LOG,     // log ring
     LOCK_RANK_COUNT
