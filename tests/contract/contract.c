@@ -285,7 +285,11 @@ static bool probe_tells_the_truth(void)
 
 static bool text_is_read_only(void)
 {
-    return write_faults((const volatile void *)(uintptr_t)contract_run);
+    const volatile void *text = (const volatile void *)(uintptr_t)contract_run;
+
+    // Not by its other address either.
+    return write_faults(text) &&
+           write_faults(arch_phys_to_virt(arch_virt_to_phys((const void *)(uintptr_t)text)));
 }
 
 static bool rodata_is_read_only(void)

@@ -29,6 +29,24 @@ static bool map_part(struct early_map *m, const char *from, const char *to, unsi
     return early_map(m, IMAGE_VA + (pa - image_pa), pa, (uint64_t)(to - from), kind);
 }
 
+// The device tree's surroundings, as RAM: the direct map keeps what is mapped here. Text and data that will be read-only
+// get no second, writable address, however near the tree lies.
+static bool map_fdt(struct early_map *m, uint64_t fdt, uint64_t image_pa)
+{
+    uint64_t hole_end = image_pa + (uint64_t)(ro_after_init_end - image_start);
+    uint64_t end = fdt + FDT_WINDOW;
+    uint64_t below = min_u64(end, image_pa), above = max_u64(fdt, hole_end);
+    bool ok = true;
+
+    if (fdt < below) {
+        ok = early_map(m, DIRECT_VA + fdt, fdt, below - fdt, EARLY_RW);
+    }
+    if (ok && above < end) {
+        ok = early_map(m, DIRECT_VA + above, above, end - above, EARLY_RW);
+    }
+    return ok;
+}
+
 uint64_t boot_map(uint64_t image_pa, uint64_t fdt_pa)
 {
     struct early_map m;
@@ -44,7 +62,7 @@ uint64_t boot_map(uint64_t image_pa, uint64_t fdt_pa)
     ok = ok && map_part(&m, ro_after_init_end, boot_stack_guard, EARLY_RW, image_pa);
     ok = ok && map_part(&m, boot_stack_bottom, image_end, EARLY_RW, image_pa);
     if (fdt_pa && fdt_pa < DIRECT_SIZE) {
-        ok = ok && early_map(&m, DIRECT_VA + fdt, fdt, FDT_WINDOW, EARLY_RW); // RAM like its surroundings
+        ok = ok && map_fdt(&m, fdt, image_pa);
     }
     if (board_early.uart_base) {
         ok = ok && early_map(&m, EARLY_UART_VA, board_early.uart_base, PAGE_SIZE, EARLY_DEVICE);
