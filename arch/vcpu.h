@@ -80,7 +80,8 @@ struct vcpu_exit {
 
 // Questions that an architecture's firmware interface asks the core by VCPU_EXIT_HYPERCALL; above every firmware's own
 // function numbers.
-#define VCPU_CALL_CPU_STATE (UINT64_C(1) << 32) // args[0]: target; result[0]: 0 on, 1 off, 2 coming up; unhandled: no such CPU
+#define VCPU_CALL_CPU_STATE \
+    (UINT64_C(1) << 32) // args[0]: target; result[0]: 0 on, 1 off, 2 coming up; unhandled: no such CPU
 #define VCPU_CALL_KICK ((UINT64_C(1) << 32) + 1) // args[0]: target, which is to look at its interrupts soon
 // The firmware's console: args[0] guest physical address, args[1] length; result[0] what was taken or given. Unhandled: not
 // this guest's memory. PUTC: args[0] the character. GETC: result[0]; unhandled when there is none.
@@ -88,6 +89,8 @@ struct vcpu_exit {
 #define VCPU_CALL_CONSOLE_READ ((UINT64_C(1) << 32) + 3)
 #define VCPU_CALL_CONSOLE_PUTC ((UINT64_C(1) << 32) + 4)
 #define VCPU_CALL_CONSOLE_GETC ((UINT64_C(1) << 32) + 5)
+#define VCPU_CALL_STOLEN_TIME \
+    ((UINT64_C(1) << 32) + 6) // result[0]: where the caller's record is; unhandled: nowhere
 
 // What the neutral core does about an exit, as seen by the architecture.
 enum vcpu_verdict {
@@ -112,13 +115,14 @@ struct vcpu_upcalls {
 // Where a vCPU starts: the architecture's boot protocol state is derived from these.
 struct vcpu_entry {
     uint64_t pc;
-    uint64_t arg;    // x0 / a1 / rsi: usually the guest address of the device tree
-    uint64_t hw_id;  // a0 on riscv64
-    uint8_t mode;    // architecture's own: 0 is the default (EL1h AArch64, VS-mode, 64-bit Linux entry)
+    uint64_t arg;   // x0 / a1 / rsi: usually the guest address of the device tree
+    uint64_t hw_id; // a0 on riscv64
+    uint8_t mode;   // architecture's own: 0 is the default (EL1h AArch64, VS-mode, 64-bit Linux entry)
 };
 
 // `index` is the vCPU's number in its VM: it becomes MPIDR affinity, hart id or APIC id.
-enum status arch_vcpu_create(struct arch_vcpu *av, struct arch_vm *vm, unsigned index, const struct vcpu_upcalls *up);
+enum status arch_vcpu_create(struct arch_vcpu *av, struct arch_vm *vm, unsigned index,
+                             const struct vcpu_upcalls *up);
 void arch_vcpu_destroy(struct arch_vcpu *av);
 
 // The identity that the guest knows it by and other vCPUs address it with: MPIDR affinity, hart id, APIC id.

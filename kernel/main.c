@@ -10,6 +10,7 @@
 #include "kernel/dev/fdt_boot.h"
 #include "kernel/dev/fdt_enum.h"
 #include "kernel/dev/hw_desc.h"
+#include "kernel/dev/random.h"
 #include "kernel/irq/irq.h"
 #include "kernel/log/log.h"
 #include "kernel/mm/page.h"
@@ -19,7 +20,6 @@
 #include "kernel/time/timer.h"
 #include "vmm/manage/guest_irqs.h"
 #include "vmm/manage/manager.h"
-#include "vmm/manage/seed.h"
 
 #define MIB_OF(bytes) ((unsigned long long)((bytes) >> 20))
 
@@ -79,7 +79,7 @@ void kernel_main(struct boot_info *bi)
     cpu_init_boot(bi->boot_cpu_hw_id);
     arch_cpu_init();
     init_memory(bi);
-    seed_init(bi);
+    random_init(bi);
     init_devices(bi);
     must(arch_virt_probe(&caps), "virtualisation");
     cpu_set_online_hook(enable_virtualisation); // on this CPU now, on the others as they come

@@ -1,2 +1,2 @@
 common-objs += kernel/dev/boot_ranges.o kernel/dev/fdt_read.o kernel/dev/fdt_boot.o kernel/dev/fdt_enum.o
-common-objs += kernel/dev/hw.o kernel/dev/probe.o kernel/dev/block.o kernel/dev/block_ram.o
+common-objs += kernel/dev/hw.o kernel/dev/probe.o kernel/dev/random.o kernel/dev/block.o kernel/dev/block_ram.o

@@ -2,9 +2,10 @@
 //
 // The questions that an architecture's firmware interface has for the core (arch/vcpu.h, VCPU_CALL_*). On the vCPU's own
 // thread, interrupts masked.
+#include "vmm/core/stolen.h"
 #include "vmm/core/vcpu.h"
 
-#define PIECE 256u // of guest memory at a time
+#define PIECE 256u         // of guest memory at a time
 #define CONSOLE_MAX KIB(4) // one call takes no more: the guest asks again
 
 typedef bool (*call_handler)(struct vcpu *v, struct vcpu_exit *e);
@@ -89,11 +90,20 @@ static bool call_console_getc(struct vcpu *v, struct vcpu_exit *e)
     return true;
 }
 
+static bool call_stolen_time(struct vcpu *v, struct vcpu_exit *e)
+{
+    gpa_t record = gpa(0);
+    bool there = stolen_enable(v, &record);
+
+    e->hypercall.result[0] = record.v;
+    return there;
+}
+
 enum vcpu_verdict vcpu_hypercall(struct vcpu *v, struct vcpu_exit *e)
 {
     static const call_handler handlers[] = {
-        call_cpu_state,    call_kick,         call_console_write,
-        call_console_read, call_console_putc, call_console_getc,
+        call_cpu_state,    call_kick,         call_console_write, call_console_read,
+        call_console_putc, call_console_getc, call_stolen_time,
     };
     uint64_t n = e->hypercall.function - VCPU_CALL_CPU_STATE;
 

@@ -12,6 +12,8 @@
 #include "kernel/cpu/cpu.h"
 #include "kernel/irq/irq.h"
 #include "kernel/mm/pool.h"
+#include "kernel/time/timer.h"
+#include "vmm/core/stolen.h"
 
 struct vcpu *vcpu_loaded(void)
 {
@@ -85,7 +87,11 @@ static void vcpu_switch_in(void *arg)
     struct vcpu *old = vcpu_loaded();
 
     // Parked, it runs hypervisor code only, perhaps while its VM is taken apart.
-    if (old == v || !v->in_session) {
+    if (!v->in_session) {
+        return;
+    }
+    stolen_update(v);
+    if (old == v) {
         return;
     }
     if (old) {
@@ -221,6 +227,7 @@ static void vcpu_session(struct vcpu *v)
         vcpu_put(vcpu_loaded());
     }
     arch_vcpu_reset(&v->arch, &v->entry);
+    stolen_reset(v);
     v->in_session = true;
     vcpu_load(v);
     v->state = VCPU_RUNNING;
@@ -279,6 +286,9 @@ static struct thread *create_thread(struct vcpu *v, unsigned pcpu)
                                                .ops = &ops,
                                                .cpu = pcpu,
                                                .prio = c->sched.priority,
+                                               .weight = c->sched.weight,
+                                               .budget = time_from_us(c->sched.budget_us),
+                                               .period = time_from_us(c->sched.period_us),
                                                .guest = true,
                                                .allowed = &allowed});
 }

@@ -42,6 +42,9 @@ struct vcpu {
     struct timer wake_timer; // an armed guest timer of a vCPU that is not loaded
     struct vcpu_entry entry; // for the next start
     struct completion gone;  // its thread has left for good
+    bool stolen_kept;        // the guest asked for its record of stolen time
+    uint64_t stolen_base;    // thread.wait_ticks when the guest started
+    uint64_t stolen_told;    // ... and when the record was written last
     bool in_session;         // its own thread's: between start and leaving, so its registers may be loaded
     bool resume;             // its own thread's: it left arch_vcpu_run() only to look at hold and call
     _Atomic(struct vcpu_call *) call;

@@ -10,6 +10,7 @@
 #include "arch/time.h"
 #include "kernel/mm/pool.h"
 #include "kernel/mm/pt_format.h"
+#include "vmm/core/stolen.h"
 #include "vmm/core/vcpu.h"
 
 #define VMID_MAX 255 // as many as the smallest implementation has; 0 belongs to nobody
@@ -149,10 +150,16 @@ enum status vm_core_create(struct vm *vm, const uint16_t *pcpus)
     if (s != OK) {
         goto out_mmio;
     }
+    s = stolen_create(vm);
+    if (s != OK) {
+        goto out_pio;
+    }
     s = create_vcpus(vm, pcpus);
     if (s == OK) {
         return OK;
     }
+    stolen_destroy(vm);
+out_pio:
     io_bus_destroy(&vm->pio);
 out_mmio:
     io_bus_destroy(&vm->mmio);
@@ -166,6 +173,7 @@ out_stage2:
 void vm_core_destroy(struct vm *vm)
 {
     destroy_vcpus(vm);
+    stolen_destroy(vm);
     io_bus_destroy(&vm->pio);
     io_bus_destroy(&vm->mmio);
     gmem_destroy(&vm->gmem);

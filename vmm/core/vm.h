@@ -61,7 +61,9 @@ struct vm {
     unsigned vcpu_count;
     struct vcpu **vcpus;
     uint16_t last_vcpu[CPU_MAX]; // by host CPU: which vCPU (index + 1) it ran last; each CPU its own entry
-    uint64_t time_offset;        // vm_now() = arch_time_now() - time_offset
+    void *stolen;                // records of stolen time (vmm/core/stolen.c), NULL: none
+    hpa_t stolen_page;
+    uint64_t time_offset; // vm_now() = arch_time_now() - time_offset
     struct log_limit warn_limit;
     char fault[512]; // the fault card's summary; empty when none
     unsigned restarts;

@@ -5,13 +5,13 @@
 
 #include "arch/mmu.h"
 #include "arch/time.h"
+#include "kernel/dev/random.h"
 #include "kernel/mm/pool.h"
 #include "vmm/core/vcpu.h"
 #include "vmm/loader/loader.h"
 #include "vmm/manage/board_parts.h"
 #include "vmm/manage/console.h"
 #include "vmm/manage/guest_memory.h"
-#include "vmm/manage/seed.h"
 
 static unsigned next_cpu; // where the next vCPU without pcpus goes
 
@@ -30,7 +30,7 @@ static enum status load_images(struct managed *m)
     if (s != OK) {
         return s;
     }
-    seed_make(seed, sizeof(seed));
+    random_bytes(seed, sizeof(seed));
     return vm_load(&m->vm, &src, &m->entry);
 }
 

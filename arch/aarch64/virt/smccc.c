@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Firmware calls of the guest, by HVC or SMC: SMCCC 1.2 (Arm DEN0028) and PSCI 1.1 (Arm DEN0022).
-#include "arch/aarch64/virt/exit.h"
+#include "arch/aarch64/virt/smccc_services.h"
 
 #define SMCCC_NOT_SUPPORTED (-1)
 #define SMCCC_VERSION 0x80000000u
@@ -128,10 +128,11 @@ static const struct psci_call {
     call_handler handler;
     bool wide;
 } psci_calls[PSCI_CALL_COUNT] = {
-    [0x00] = {psci_version, false},       [0x01] = {psci_cpu_suspend, true},   [0x02] = {psci_cpu_off, false},
-    [0x03] = {psci_cpu_on, true},         [0x04] = {psci_affinity_info, true}, [0x06] = {psci_migrate_info, false},
-    [0x08] = {psci_system_off, false},    [0x09] = {psci_system_reset, false}, [0x0A] = {psci_features, false},
-    [0x12] = {psci_system_reset, true},
+    [0x00] = {psci_version, false},      [0x01] = {psci_cpu_suspend, true},
+    [0x02] = {psci_cpu_off, false},      [0x03] = {psci_cpu_on, true},
+    [0x04] = {psci_affinity_info, true}, [0x06] = {psci_migrate_info, false},
+    [0x08] = {psci_system_off, false},   [0x09] = {psci_system_reset, false},
+    [0x0A] = {psci_features, false},     [0x12] = {psci_system_reset, true},
 };
 
 static const struct psci_call *psci_find(uint32_t function)
@@ -159,7 +160,12 @@ static enum exit_action smccc_other(struct guest_frame *f, uint32_t function)
     }
     if (function == SMCCC_ARCH_FEATURES) {
         uint32_t asked = (uint32_t)f->x[1];
-        return answer(f, asked == SMCCC_VERSION || asked == SMCCC_ARCH_FEATURES ? 0 : SMCCC_NOT_SUPPORTED);
+        bool known = asked == SMCCC_VERSION || asked == SMCCC_ARCH_FEATURES || smccc_service_known(asked);
+        return answer(f, known ? 0 : SMCCC_NOT_SUPPORTED);
+    }
+    if (smccc_service_known(function)) {
+        smccc_service(f, function);
+        return EXIT_RESUME;
     }
     return answer(f, SMCCC_NOT_SUPPORTED);
 }

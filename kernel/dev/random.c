@@ -1,23 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A ChaCha20 key stream (RFC 8439, 2.3) keyed with the loader's seed and the boot time.
-#include "vmm/manage/seed.h"
+#include "kernel/dev/random.h"
 
 #include <libfdt.h>
 #include <string.h>
 
 #include "arch/time.h"
+#include "kernel/sync/spinlock.h"
 
 #define KEY_SIZE 32
+#define SEED_MIN 16 // bytes: 128 bits are beyond guessing
 #define BLOCK_WORDS 16
 #define ROUNDS 20
 
 static uint32_t key[KEY_SIZE / 4];
-static uint64_t next_block;
+static uint64_t next_block; // protected by `lock`
+static bool seeded;
+static struct spinlock lock = SPINLOCK_INIT(LOCK_RANDOM);
 
 extern uintptr_t __stack_chk_guard; // the compiler's; a zero byte at its start stops string overruns
 
-__attribute__((no_stack_protector)) void seed_init(const struct boot_info *bi)
+__attribute__((no_stack_protector)) void random_init(const struct boot_info *bi)
 {
     int len = 0;
     int chosen = bi->fdt_va ? fdt_path_offset(bi->fdt_va, "/chosen") : -1;
@@ -27,10 +31,11 @@ __attribute__((no_stack_protector)) void seed_init(const struct boot_info *bi)
     for (int i = 0; seed && i < len; i++) {
         bytes[i % KEY_SIZE] ^= seed[i];
     }
+    seeded = len >= SEED_MIN;
     memcpy(key, bytes, KEY_SIZE);
     key[0] ^= (uint32_t)bi->boot_ticks;
     key[1] ^= (uint32_t)arch_time_now();
-    seed_make((uint8_t *)&__stack_chk_guard + 1, sizeof(__stack_chk_guard) - 1);
+    random_bytes((uint8_t *)&__stack_chk_guard + 1, sizeof(__stack_chk_guard) - 1);
 }
 
 static uint32_t rotate(uint32_t v, unsigned n)
@@ -72,15 +77,22 @@ static void block(uint32_t out[BLOCK_WORDS])
     }
 }
 
-__attribute__((no_stack_protector)) void seed_make(uint8_t *buf, size_t size)
+bool random_seeded(void)
+{
+    return seeded;
+}
+
+__attribute__((no_stack_protector)) void random_bytes(void *buf, size_t size)
 {
     uint32_t words[BLOCK_WORDS];
 
     for (size_t done = 0; done < size; done += sizeof(words)) {
         size_t n = size - done < sizeof(words) ? size - done : sizeof(words);
+        irq_state_t irq = spin_lock_irqsave(&lock);
 
         block(words);
-        memcpy(buf + done, words, n);
+        spin_unlock_irqrestore(&lock, irq);
+        memcpy((uint8_t *)buf + done, words, n);
     }
     memset(words, 0, sizeof(words));
 }

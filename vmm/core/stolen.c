@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Records of stolen time. The layout is that of DEN0057, 4.2.1; each vCPU's is written by its own thread only.
+#include "vmm/core/stolen.h"
+
+#include "arch/mmu.h"
+#include "kernel/mm/page.h"
+#include "kernel/time/timer.h"
+#include "vmm/core/vcpu.h"
+
+struct stolen_record {
+    uint32_t revision;
+    uint32_t attributes;
+    _Atomic uint64_t nanoseconds;
+    uint8_t reserved[48];
+};
+_Static_assert(sizeof(struct stolen_record) == PLAN_STOLEN_SIZE);
+
+static uint64_t size_of(const struct vm *vm)
+{
+    return align_up((uint64_t)vm->config->cpus * sizeof(struct stolen_record), PAGE_SIZE);
+}
+
+enum status stolen_create(struct vm *vm)
+{
+    const struct mem_attr attr = {.perm = PERM_R, .type = MEM_NORMAL};
+    enum status s;
+
+    if (!vm->plan.stolen_base) {
+        return OK;
+    }
+    s = page_alloc_range(size_of(vm), PAGE_SIZE, &vm->stolen_page);
+    if (s != OK) {
+        return s;
+    }
+    vm->stolen = arch_phys_to_virt(vm->stolen_page);
+    arch_zero_pages(vm->stolen, size_of(vm));
+    arch_dcache_clean_invalidate(vm->stolen, size_of(vm)); // a guest may look with its caches off
+    s = aspace_map(&vm->stage2, vm->plan.stolen_base, vm->stolen_page, size_of(vm), attr);
+    if (s != OK) {
+        page_free_range(vm->stolen_page, size_of(vm));
+        vm->stolen = NULL;
+    }
+    return s;
+}
+
+void stolen_destroy(struct vm *vm)
+{
+    if (vm->stolen) {
+        (void)!aspace_unmap(&vm->stage2, vm->plan.stolen_base, size_of(vm)); // as it was mapped: cannot fail
+        page_free_range(vm->stolen_page, size_of(vm));
+        vm->stolen = NULL;
+    }
+}
+
+bool stolen_enable(struct vcpu *v, gpa_t *out)
+{
+    if (!v->vm->stolen) {
+        return false;
+    }
+    *out = gpa(v->vm->plan.stolen_base + v->index * sizeof(struct stolen_record));
+    v->stolen_kept = true;
+    v->stolen_told = UINT64_MAX;
+    stolen_update(v);
+    return true;
+}
+
+void stolen_update(struct vcpu *v)
+{
+    struct stolen_record *r;
+
+    if (!v->stolen_kept || v->stolen_told == v->thread->wait_ticks) {
+        return;
+    }
+    v->stolen_told = v->thread->wait_ticks;
+    r = (struct stolen_record *)v->vm->stolen + v->index;
+    atomic_store_explicit(&r->nanoseconds, time_to_ns(v->stolen_told - v->stolen_base), memory_order_relaxed);
+}
+
+void stolen_reset(struct vcpu *v)
+{
+    v->stolen_kept = false;
+    v->stolen_base = v->thread->wait_ticks;
+    if (v->vm->stolen) {
+        atomic_store_explicit(&((struct stolen_record *)v->vm->stolen)[v->index].nanoseconds, 0,
+                              memory_order_relaxed);
+    }
+}

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Stolen time: how long a vCPU could have run and did not, in pages that the guest may read (aarch64: Arm DEN0057, 4).
+#pragma once
+
+#include "kernel/lib/status.h"
+#include "kernel/lib/types.h"
+
+struct vcpu;
+struct vm;
+
+// Takes the pages and maps them, where the plan has a place for them. Worker thread.
+enum status stolen_create(struct vm *vm);
+// The stage-2 table is about to go.
+void stolen_destroy(struct vm *vm);
+
+// The guest asks where the record of this vCPU is, which is kept from now on; false: there is none. The vCPU's thread.
+bool stolen_enable(struct vcpu *v, gpa_t *out);
+// Writes what has changed into the record. The vCPU's thread, before it enters the guest.
+void stolen_update(struct vcpu *v);
+// The vCPU starts afresh.
+void stolen_reset(struct vcpu *v);
