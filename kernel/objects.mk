@@ -1,2 +1,2 @@
 main-objs += kernel/main.o kernel/selftest.o
-selftest-objs := $(if $(SELFTEST),tests/contract/contract.o tests/contract/entry.o)
+selftest-objs := $(if $(SELFTEST),tests/contract/contract.o tests/contract/entry.o tests/lifecycle/churn.o)

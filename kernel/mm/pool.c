@@ -67,6 +67,8 @@ static struct slab *slab_create(unsigned class)
         return NULL;
     }
     *s = (struct slab){.class = class, .magic = SLAB_MAGIC};
+    pool.stats.slabs++;
+    pool.stats.slab_bytes += PAGE_SIZE << slab_order(class);
     s->capacity = (uint32_t)(((PAGE_SIZE << slab_order(class)) - SLAB_HEADER) / size);
     obj = (char *)s + SLAB_HEADER;
     for (uint32_t i = 0; i < s->capacity; i++, obj += size) {
@@ -130,6 +132,8 @@ static void small_free(void *ptr, size_t size)
     if (s->used == 0 && s->node.next != s->node.prev) {
         list_remove(&s->node);
         s->magic = 0;
+        pool.stats.slabs--;
+        pool.stats.slab_bytes -= PAGE_SIZE << slab_order(class);
         page_free(s, slab_order(class));
     }
     spin_unlock_irqrestore(&pool.lock, irq);

@@ -16,6 +16,7 @@ void pool_free_array(void *ptr, size_t count, size_t size);
 
 struct pool_stats {
     uint64_t live_objects, live_bytes;
+    uint64_t slabs, slab_bytes; // pages that small objects lie in; how many depends on the order of frees too
 };
 void pool_stats_get(struct pool_stats *out);
 

@@ -19,9 +19,11 @@ static enum status resolve_irqchip(struct vm *vm)
         gic->version = host_v3 ? 3 : 2;
     }
     if (gic->version == 3 && !host_v3) {
-        log_err("[%s] refused: %s, whose registers this machine does not have (under QEMU: -M virt,gic-version=3)",
+        log_err("[%s] refused: %s, whose registers this machine does not have (under QEMU: -M "
+                "virt,gic-version=3)",
                 vm_name(vm),
-                vm->config->gic == GIC_V3 ? "gic = \"v3\" asks for a GICv3" : "more than 8 CPUs need a GICv3");
+                vm->config->gic == GIC_V3 ? "gic = \"v3\" asks for a GICv3"
+                                          : "more than 8 CPUs need a GICv3");
         return E_UNSUPPORTED;
     }
     if (gic->version == 2) {

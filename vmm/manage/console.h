@@ -10,7 +10,7 @@
 // Takes the log and the raw console over. Once, worker thread.
 enum status console_start(const struct host_config *host);
 
-// A port for a guest; `name` must stay alive. NULL when out of memory.
+// A port for a guest. NULL when out of memory.
 struct char_backend *console_port(const char *name);
 
 // Lets the console finish, then turns the machine off. Worker thread.

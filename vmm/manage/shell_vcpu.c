@@ -157,6 +157,7 @@ static enum status run_pin(struct shell *sh, const struct shell_args *args)
     uint64_t cpu;
     enum status s;
 
+    (void)sh;
     if (!shell_number(args->argv[2], CPU_MAX - 1, &cpu) || cpu >= cpu_count()) {
         return E_RANGE;
     }
@@ -164,10 +165,7 @@ static enum status run_pin(struct shell *sh, const struct shell_args *args)
     if (s != OK) {
         return s;
     }
-    if (v->thread->cpu != cpu) {
-        shell_printf(sh, "this scheduler does not move threads\n");
-        s = E_UNSUPPORTED;
-    }
+    s = thread_migrate(v->thread, (unsigned)cpu);
     vm_table_release();
     return s;
 }

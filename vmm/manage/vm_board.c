@@ -104,8 +104,8 @@ static enum status create_virtio_console(struct vm *vm, struct vm_board *board, 
     struct virtio_device *dev;
     enum status s;
 
-    if (!board->virtio_console) {
-        return E_BUSY; // one port for each guest on the shared console
+    if (!board->virtio_console || board->virtio_console->front) {
+        return E_BUSY; // one for each guest on the shared console
     }
     s = virtio_console_create(vm, p->name, board->virtio_console, &dev);
     return s == OK ? plug(vm, p, dev) : s;

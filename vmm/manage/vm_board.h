@@ -10,7 +10,7 @@
 // What stays with a VM's devices: back ends that were made for them.
 struct vm_board {
     struct char_backend *console;
-    struct char_backend *virtio_console; // NULL until a virtio-console takes one
+    struct char_backend *virtio_console; // NULL: the plan has none
     unsigned disk_count;
     struct blk_backend *disks[CONFIG_DEVICE_MAX];
 };

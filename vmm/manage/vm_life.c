@@ -3,6 +3,8 @@
 // See vm_life.h.
 #include "vmm/manage/vm_life.h"
 
+#include <stdio.h>
+
 #include "arch/mmu.h"
 #include "arch/time.h"
 #include "kernel/dev/random.h"
@@ -65,12 +67,36 @@ static enum status build_plan(struct vm *vm)
     return s;
 }
 
+static void close_port(struct char_backend *port)
+{
+    if (port) {
+        port->ops->destroy(port);
+    }
+}
+
+// The guest's name on the shared console is its virtio-console's when it has one; the UART is then called after itself.
+static enum status open_ports(struct managed *m)
+{
+    const struct vm_plan *plan = &m->vm.plan;
+    char uart[CONFIG_NAME_MAX + 8];
+    bool virtio = false;
+
+    for (unsigned i = 0; i < plan->device_count; i++) {
+        virtio |= plan->devices[i].model == MODEL_VIRTIO_CONSOLE;
+    }
+    snprintf(uart, sizeof(uart), "%s%s", vm_name(&m->vm), virtio ? ":uart" : "");
+    if (virtio) {
+        m->board.virtio_console = console_port(vm_name(&m->vm));
+    }
+    m->board.console = console_port(uart);
+    return m->board.console && (m->board.virtio_console || !virtio) ? OK : E_NOMEM;
+}
+
 void vm_life_destroy(struct managed *m)
 {
     vm_board_destroy(&m->vm, &m->board);
-    if (m->board.console) {
-        m->board.console->ops->destroy(m->board.console);
-    }
+    close_port(m->board.console);
+    close_port(m->board.virtio_console);
     if (m->memory) {
         guest_memory_destroy(m->memory);
     }
@@ -88,8 +114,10 @@ static enum status fill(struct managed *m)
                 (unsigned long long)(vm->config->memory >> 20), status_name(s));
         return s;
     }
-    m->board.console = console_port(vm_name(vm));
-    s = m->board.console ? vm_board_create(vm, &m->board) : E_NOMEM;
+    s = open_ports(m);
+    if (s == OK) {
+        s = vm_board_create(vm, &m->board);
+    }
     return s == OK ? load_images(m) : s;
 }
 
