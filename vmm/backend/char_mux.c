@@ -53,7 +53,7 @@ static struct {
     _Atomic bool kicked;
     struct timer gather;
     _Atomic bool gathering; // the timer is set
-    _Atomic bool busy; // there is something that is not on the wire yet
+    _Atomic bool busy;      // there is something that is not on the wire yet
     uint64_t log_position;
     char log_line[LOG_LINE_MAX];
     size_t log_len;
@@ -173,7 +173,8 @@ static const struct char_backend_ops channel_ops = {.write = channel_write,
                                                     .destroy = channel_destroy};
 
 static enum status open_channel(const char *name,
-                                int (*add)(struct char_mux_core *m, struct char_mux_guest *g, const char *name),
+                                int (*add)(struct char_mux_core *m, struct char_mux_guest *g,
+                                           const char *name),
                                 struct char_backend **out)
 {
     struct channel *c = pool_alloc(sizeof(*c));

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The management shell on the shared console: keys, completion, listings, JSON."""
+from lodge import Image, Machine, vm
+from scenarios import host
+from test_lifecycle import PROMPT, command, rows, to_shell
+
+TOML = host(console="merged") + vm("alpha", "heartbeat") + vm("beta", "heartbeat")
+
+
+def up(m):
+    m.expect_all([r"\[alpha\] heartbeat: up", r"\[beta\] heartbeat: up"])
+    to_shell(m)
+
+
+def test_keys():
+    with Machine(Image(TOML)) as m:
+        up(m)
+        m.type("nonsense\x15lis\x1b[D\x1b[D\x1b[Dvm \x05t\r")  # Ctrl-U, cursor left, Ctrl-E
+        m.expect(r"alpha\s+running")
+        m.expect(PROMPT)
+        m.type("\x1b[A\r")  # the line before
+        m.expect(r"beta\s+running")
+        m.expect(PROMPT)
+        m.enter("bogus")
+        m.expect(r"bogus: no such command")
+
+
+def test_completion():
+    with Machine(Image(TOML)) as m:
+        up(m)
+        m.type("vm inf\tbe\t\r")
+        m.expect(r"beta\s+running")
+        m.expect(PROMPT)
+        m.type("vm re\t\t")
+        m.expect(r"reset +resume")
+
+
+def test_input_returns_to_the_guests():
+    with Machine(Image(TOML)) as m:
+        up(m)
+        m.key("n")
+        m.enter("hello")
+        m.expect(r"\[(alpha|beta)\] echo: hello")
+        to_shell(m)
+        m.enter("vm console beta")
+        m.expect(r"input goes to beta")
+        m.enter("again")
+        m.expect(r"\[beta\] echo: again")
+
+
+def test_listings():
+    with Machine(Image(TOML), smp=2) as m:
+        up(m)
+        m.expect(r"\[beta\] heartbeat 2")
+        assert [r["name"] for r in rows(m, "vm list")] == ["alpha", "beta"]
+        assert [(r["vm"], r["vcpu"]) for r in rows(m, "vcpu list")] == [("alpha", 0), ("beta", 0)]
+        assert len(rows(m, "host cpu")) == 2
+        assert rows(m, "host time")[0]["hz"] > 0
+        assert rows(m, "host mem")[0]["free_kib"] > 0
+        assert sum(r["count"] for r in rows(m, "host irq")) > 0
+        kinds = {r["reason"]: r["count"] for r in rows(m, "exits alpha")}
+        assert kinds["mmio"] > 0
+        assert any(r.get("device") == "uart0" for r in rows(m, "vm info alpha"))
+        ram = [r for r in rows(m, "vm mem alpha") if r.get("kind") == "ram"]
+        assert sum(r["kib"] for r in ram) == 16384
+        assert "error" in rows(m, "vm info nobody")[-1]
+
+
+def test_registers_of_a_running_vcpu():
+    with Machine(Image(TOML)) as m:
+        up(m)
+        m.key("n")
+        m.enter("spin")
+        name = m.expect(r"\[(alpha|beta)\] spin").group(1)
+        to_shell(m)
+        command(m, f"vcpu regs {name} 0", r"pc [0-9a-f]{16}  pstate")
+        m.expect(r"frame\s+return\s[\s\S]*1\s+0x4")
+        command(m, "vcpu regs alpha 7", r"vcpu regs: ")
+
+
+def test_exit_times():
+    with Machine(Image(TOML)) as m:
+        up(m)
+        command(m, "exits time on")
+        m.expect(r"\[alpha\] heartbeat \d")
+        m.expect(r"\[alpha\] heartbeat \d")
+        timed = {r["reason"]: r for r in rows(m, "exits alpha")}
+        assert timed["mmio"]["max_ticks"] > 0
+        command(m, "exits alpha reset", PROMPT)
+        assert {r["reason"]: r["count"] for r in rows(m, "exits alpha")}.get("mmio", 0) < timed["mmio"]["count"]
+
+
+def test_pin():
+    with Machine(Image(TOML), smp=2) as m:
+        up(m)
+        for cpu in (1, 0, 1):
+            command(m, f"vcpu pin alpha 0 {cpu}", PROMPT)
+            m.heartbeat_goes_on("alpha", beats=1)
+            assert rows(m, "vcpu list alpha")[0]["cpu"] == cpu
+        command(m, "vcpu pin alpha 0 9", r"vcpu pin: ")
+
+
+def test_log_level():
+    with Machine(Image(TOML)) as m:
+        up(m)
+        command(m, "log level warn", PROMPT)
+        m.enter("vm stop alpha")
+        m.never(r"\[alpha\] is off", 2)
+        assert rows(m, "log level")[0]["level"] == "warn"
+
+
+def test_poweroff():
+    with Machine(Image(TOML)) as m:
+        up(m)
+        m.enter("poweroff")
+        assert m.ended() == 0
+
+
+def test_reboot():
+    with Machine(Image(TOML)) as m:
+        up(m)
+        m.enter("reboot")
+        assert m.ended() == 0  # -no-reboot: QEMU ends instead
