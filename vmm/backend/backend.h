@@ -44,7 +44,8 @@ static inline void char_backend_detach(struct char_backend *be)
 }
 
 // The device comes: from now on it may be called.
-static inline void char_backend_attach(struct char_backend *be, const struct char_frontend_ops *front, void *dev)
+static inline void char_backend_attach(struct char_backend *be, const struct char_frontend_ops *front,
+                                       void *dev)
 {
     be->dev = dev;
     __atomic_store_n(&be->front, front, __ATOMIC_RELEASE);

@@ -54,7 +54,8 @@ uint64_t boot_map(uint64_t image_pa, uint64_t fdt_pa)
     uint64_t fdt = align_down(fdt_pa, BLOCK_SIZE);
     bool ok;
 
-    ok = early_map_init(&m, (uint64_t)(uintptr_t)early_tables_start, (uint64_t)(uintptr_t)early_tables_end, 0);
+    ok =
+        early_map_init(&m, (uint64_t)(uintptr_t)early_tables_start, (uint64_t)(uintptr_t)early_tables_end, 0);
     ok = ok && early_map(&m, idmap, idmap, PAGE_SIZE, EARLY_RX);
     ok = ok && map_part(&m, image_start, text_end, EARLY_RX, image_pa);
     ok = ok && map_part(&m, text_end, readonly_end, EARLY_R, image_pa);
@@ -114,9 +115,10 @@ void arch_early_putc(char c)
 // MMU off, EL1: nothing works but the board's UART.
 void boot_say_no_el2(void)
 {
-    static const char text[] = "\r\nLodge: the CPU started in EL1, but a hypervisor needs EL2.\r\n"
-                               "Under QEMU add `-M virt,virtualization=on`; on a board look for a firmware that enters EL2\r\n"
-                               "(U-Boot and TF-A do) or for a setting that keeps another hypervisor away.\r\n";
+    static const char text[] =
+        "\r\nLodge: the CPU started in EL1, but a hypervisor needs EL2.\r\n"
+        "Under QEMU add `-M virt,virtualization=on`; on a board look for a firmware that enters EL2\r\n"
+        "(U-Boot and TF-A do) or for a setting that keeps another hypervisor away.\r\n";
     volatile uint32_t *uart = (volatile uint32_t *)(uintptr_t)board_early.uart_base;
 
     for (const char *p = text; uart && *p; p++) {
@@ -138,8 +140,8 @@ void boot_el3_gic(void)
         gicd[0x80 / 4 + i] = UINT32_MAX; // GICD_IGROUPR<n>
     }
     if (gicr) {
-        gicd[0] = 0x37; // ARE_NS, ARE_S, all groups
-        gicr[0x14 / 4] &= ~2u; // GICR_WAKER.ProcessorSleep
+        gicd[0] = 0x37;                          // ARE_NS, ARE_S, all groups
+        gicr[0x14 / 4] &= ~2u;                   // GICR_WAKER.ProcessorSleep
         gicr[(0x10000 + 0x80) / 4] = UINT32_MAX; // GICR_IGROUPR0
     }
 }

@@ -73,8 +73,8 @@ void arch_context_init(struct arch_context *ctx, void *stack_top, void (*entry)(
     };
 }
 
-void arch_backtrace(const void *frame, uintptr_t stack_lo, uintptr_t stack_hi, void (*emit)(uintptr_t pc, void *ctx),
-                    void *ctx)
+void arch_backtrace(const void *frame, uintptr_t stack_lo, uintptr_t stack_hi,
+                    void (*emit)(uintptr_t pc, void *ctx), void *ctx)
 {
     uintptr_t fp = frame ? (uintptr_t)frame : (uintptr_t)__builtin_frame_address(0);
 
@@ -101,8 +101,8 @@ struct part_name {
 const char *arch_cpu_describe(void)
 {
     static const struct part_name parts[] = {
-        {0xD03, "Cortex-A53"}, {0xD04, "Cortex-A35"}, {0xD05, "Cortex-A55"}, {0xD07, "Cortex-A57"},
-        {0xD08, "Cortex-A72"}, {0xD09, "Cortex-A73"}, {0xD0A, "Cortex-A75"}, {0xD0B, "Cortex-A76"},
+        {0xD03, "Cortex-A53"},  {0xD04, "Cortex-A35"},  {0xD05, "Cortex-A55"},  {0xD07, "Cortex-A57"},
+        {0xD08, "Cortex-A72"},  {0xD09, "Cortex-A73"},  {0xD0A, "Cortex-A75"},  {0xD0B, "Cortex-A76"},
         {0xD0C, "Neoverse N1"}, {0xD40, "Neoverse V1"}, {0xD49, "Neoverse N2"}, {0x051, "QEMU max"},
     };
     uint64_t part = (sysreg_read(midr_el1) >> 4) & 0xFFF;

@@ -107,7 +107,8 @@ static void scatter(struct guest_frame *f, const struct a64_access *a, const uin
 }
 
 // One element, in pieces that the buses take.
-static enum vcpu_verdict transfer(struct guest_frame *f, const struct a64_access *a, uint64_t where, uint8_t *bytes)
+static enum vcpu_verdict transfer(struct guest_frame *f, const struct a64_access *a, uint64_t where,
+                                  uint8_t *bytes)
 {
     unsigned step = a->size < PIECE ? a->size : PIECE;
 
@@ -134,7 +135,8 @@ static enum exit_action perform(struct guest_frame *f, const struct a64_access *
 {
     uint8_t bytes[BYTES_MAX] = {0};
 
-    if ((where.v & (PAGE_SIZE - 1)) + (uint64_t)a->size * a->count > PAGE_SIZE) { // the next page may lie elsewhere
+    if ((where.v & (PAGE_SIZE - 1)) + (uint64_t)a->size * a->count >
+        PAGE_SIZE) { // the next page may lie elsewhere
         inject_abort(f, far, false, false);
         return EXIT_RESUME;
     }

@@ -11,7 +11,7 @@
 
 #define F(low) (UINT64_C(0xF) << (low))
 
-#define CSV2_SHIFT 56 // in ID_AA64PFR0; from 2 on there is SCXTNUM_EL1, which is not switched
+#define CSV2_SHIFT 56  // in ID_AA64PFR0; from 2 on there is SCXTNUM_EL1, which is not switched
 #define HAFDBS_SHIFT 0 // in ID_AA64MMFR1; from 3 on there is more than the hardware's access and dirty flags
 
 // A register: fields that pass through, and bits that are set instead.
@@ -22,11 +22,24 @@ struct id_rule {
 
 static const struct id_rule rules[] = {
     // AArch32 state at EL0: described as it is, without debug and performance monitors.
-    {1, 0, ~UINT64_C(0), 0}, {1, 1, F(0) | F(4) | F(8) | F(20), 0}, {1, 4, ~UINT64_C(0), 0}, {1, 5, ~UINT64_C(0), 0},
-    {1, 6, ~UINT64_C(0), 0}, {1, 7, ~UINT64_C(0), 0}, {2, 0, ~UINT64_C(0), 0}, {2, 1, ~UINT64_C(0), 0},
-    {2, 2, ~UINT64_C(0), 0}, {2, 3, ~UINT64_C(0), 0}, {2, 4, ~UINT64_C(0), 0}, {2, 5, ~UINT64_C(0), 0},
-    {2, 6, ~UINT64_C(0), 0}, {2, 7, ~UINT64_C(0), 0}, {3, 0, ~UINT64_C(0), 0}, {3, 1, ~UINT64_C(0), 0},
-    {3, 2, ~UINT64_C(0), 0}, {3, 4, F(0) | F(4), 0},
+    {1, 0, ~UINT64_C(0), 0},
+    {1, 1, F(0) | F(4) | F(8) | F(20), 0},
+    {1, 4, ~UINT64_C(0), 0},
+    {1, 5, ~UINT64_C(0), 0},
+    {1, 6, ~UINT64_C(0), 0},
+    {1, 7, ~UINT64_C(0), 0},
+    {2, 0, ~UINT64_C(0), 0},
+    {2, 1, ~UINT64_C(0), 0},
+    {2, 2, ~UINT64_C(0), 0},
+    {2, 3, ~UINT64_C(0), 0},
+    {2, 4, ~UINT64_C(0), 0},
+    {2, 5, ~UINT64_C(0), 0},
+    {2, 6, ~UINT64_C(0), 0},
+    {2, 7, ~UINT64_C(0), 0},
+    {3, 0, ~UINT64_C(0), 0},
+    {3, 1, ~UINT64_C(0), 0},
+    {3, 2, ~UINT64_C(0), 0},
+    {3, 4, F(0) | F(4), 0},
     // ID_AA64PFR0: EL0, FP, AdvSIMD, GIC, DIT, CSV2, CSV3; EL1 is AArch64 only. CSV2 is capped below.
     {4, 0, F(0) | F(16) | F(20) | F(24) | F(48) | F(56) | F(60), UINT64_C(1) << 4},
     // ID_AA64PFR1: BT, SSBS.
@@ -61,13 +74,14 @@ static unsigned slot(unsigned crm, unsigned op2)
 }
 
 #define ID_READ(crm, op2) [(crm - CRM_FIRST) * 8 + op2] = sysreg_read(S3_0_C0_C##crm##_##op2)
-#define ID_ROW(crm)                                                                                           \
-    ID_READ(crm, 0), ID_READ(crm, 1), ID_READ(crm, 2), ID_READ(crm, 3), ID_READ(crm, 4), ID_READ(crm, 5),     \
+#define ID_ROW(crm)                                                                                       \
+    ID_READ(crm, 0), ID_READ(crm, 1), ID_READ(crm, 2), ID_READ(crm, 3), ID_READ(crm, 4), ID_READ(crm, 5), \
         ID_READ(crm, 6), ID_READ(crm, 7)
 
 void idregs_init(void)
 {
-    const uint64_t raw[REG_COUNT] = {ID_ROW(1), ID_ROW(2), ID_ROW(3), ID_ROW(4), ID_ROW(5), ID_ROW(6), ID_ROW(7)};
+    const uint64_t raw[REG_COUNT] = {ID_ROW(1), ID_ROW(2), ID_ROW(3), ID_ROW(4),
+                                     ID_ROW(5), ID_ROW(6), ID_ROW(7)};
 
     for (unsigned i = 0; i < ARRAY_SIZE(rules); i++) {
         unsigned n = slot(rules[i].crm, rules[i].op2);

@@ -64,7 +64,8 @@ void inject_undefined(struct guest_frame *f)
 void inject_abort(struct guest_frame *f, uint64_t far, bool fetch, bool walk)
 {
     bool from_el1 = (f->pstate & SPSR_EL_MASK) != SPSR_EL0T && !(f->pstate & SPSR_AARCH32);
-    unsigned ec = fetch ? (from_el1 ? EC_IABT_SAME : EC_IABT_LOWER) : (from_el1 ? EC_DABT_SAME : EC_DABT_LOWER);
+    unsigned ec =
+        fetch ? (from_el1 ? EC_IABT_SAME : EC_IABT_LOWER) : (from_el1 ? EC_DABT_SAME : EC_DABT_LOWER);
 
     sysreg_write(far_el1, far);
     take(f, ((uint64_t)ec << ESR_EC_SHIFT) | ESR_IL | (walk ? FSC_SEA_TTW + 3 : FSC_SEA));

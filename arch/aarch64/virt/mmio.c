@@ -45,7 +45,8 @@ __attribute__((noinline)) static uint64_t extend(uint64_t v, unsigned size, bool
 }
 
 // No device has answered; the core says what that means. The trap is still described in the registers.
-__attribute__((noinline)) static enum exit_action mmio_refused(struct guest_frame *f, uint64_t esr, const struct io_access *a)
+__attribute__((noinline)) static enum exit_action mmio_refused(struct guest_frame *f, uint64_t esr,
+                                                               const struct io_access *a)
 {
     struct vcpu_exit e = {.kind = VCPU_EXIT_MMIO, .mmio = {.access = *a}};
     uint64_t far = sysreg_read(far_el2);
@@ -73,9 +74,12 @@ static inline enum exit_action mmio_by_syndrome(struct guest_frame *f, uint64_t 
     if (__builtin_expect(f->vcpu->up->mmio(f->vcpu, &a, where) != 0, 0)) {
         return mmio_refused(f, esr, &a);
     }
-    asm("" : "+r"(esr)); // what is needed of it is cut out again: cheaper than keeping the pieces across the call
+    asm(""
+        : "+r"(
+            esr)); // what is needed of it is cut out again: cheaper than keeping the pieces across the call
     if (!(esr & DABT_WNR)) {
-        f->x[DABT_SRT(esr)] = __builtin_expect(esr & DABT_SSE, 0) ? extend(a.value, a.size, esr & DABT_SF) : a.value;
+        f->x[DABT_SRT(esr)] =
+            __builtin_expect(esr & DABT_SSE, 0) ? extend(a.value, a.size, esr & DABT_SF) : a.value;
     }
     frame_skip(f);
     return EXIT_RESUME;
@@ -88,12 +92,14 @@ static bool is_external(uint64_t esr)
 }
 
 // All but a translation fault with a valid syndrome.
-__attribute__((noinline)) static enum exit_action mmio_uncommon(struct guest_frame *f, uint64_t esr, bool full)
+__attribute__((noinline)) static enum exit_action mmio_uncommon(struct guest_frame *f, uint64_t esr,
+                                                                bool full)
 {
     uint64_t far = sysreg_read(far_el2);
     gpa_t where;
 
-    if ((esr & DABT_S1PTW) || is_external(esr)) { // the guest's page tables lie where no memory is, or memory itself failed
+    if ((esr & DABT_S1PTW) ||
+        is_external(esr)) { // the guest's page tables lie where no memory is, or memory itself failed
         inject_abort(f, far, false, esr & DABT_S1PTW);
         return EXIT_RESUME;
     }

@@ -6,16 +6,16 @@
 #include "kernel/lib/types.h"
 
 #define SYSREG_TEXT(name) #name
-#define sysreg_read(name)                                                                                     \
-    ({                                                                                                        \
-        uint64_t value_;                                                                                      \
-        asm volatile("mrs %0, " SYSREG_TEXT(name) : "=r"(value_));                                            \
-        value_;                                                                                               \
+#define sysreg_read(name)                                          \
+    ({                                                             \
+        uint64_t value_;                                           \
+        asm volatile("mrs %0, " SYSREG_TEXT(name) : "=r"(value_)); \
+        value_;                                                    \
     })
-#define sysreg_write(name, v)                                                                                 \
-    do {                                                                                                      \
-        uint64_t value_ = (v);                                                                                \
-        asm volatile("msr " SYSREG_TEXT(name) ", %0" ::"r"(value_) : "memory");                               \
+#define sysreg_write(name, v)                                                   \
+    do {                                                                        \
+        uint64_t value_ = (v);                                                  \
+        asm volatile("msr " SYSREG_TEXT(name) ", %0" ::"r"(value_) : "memory"); \
     } while (0)
 
 #define isb() asm volatile("isb" ::: "memory")
@@ -82,7 +82,7 @@
 #define DABT_S1PTW BIT64(7)
 #define DABT_WNR_SHIFT 6
 #define DABT_WNR BIT64(DABT_WNR_SHIFT)
-#define DABT_FSC(esr) ((unsigned)(esr) & 0x3F)
+#define DABT_FSC(esr) ((unsigned)(esr)&0x3F)
 #define FSC_TYPE_MASK 0x3Cu // without the level
 #define FSC_CLASS_MASK 0x30u
 #define FSC_ADDR_SIZE 0x00u
@@ -93,8 +93,8 @@
 #define FSC_SEA_TTW 0x14u
 
 // ISS of a trapped MSR, MRS or system instruction; SYSREG_ID() packs op0, op1, CRn, CRm, op2 as they lie there.
-#define SYSREG_ID(op0, op1, crn, crm, op2)                                                                    \
-    (((uint32_t)(op0) << 20) | ((uint32_t)(op2) << 17) | ((uint32_t)(op1) << 14) | ((uint32_t)(crn) << 10) |  \
+#define SYSREG_ID(op0, op1, crn, crm, op2)                                                                   \
+    (((uint32_t)(op0) << 20) | ((uint32_t)(op2) << 17) | ((uint32_t)(op1) << 14) | ((uint32_t)(crn) << 10) | \
      ((uint32_t)(crm) << 1))
 #define SYSREG_ID_MASK SYSREG_ID(3, 7, 15, 15, 7)
 #define SYSREG_RT(esr) ((unsigned)((esr) >> 5) & 31)
