@@ -31,7 +31,8 @@ uint64_t boot_map(uint64_t image_pa, uint64_t fdt_pa, unsigned levels)
     uint64_t fdt = align_down(fdt_pa, BLOCK_SIZE);
     bool ok;
 
-    ok = early_map_init(&m, levels, (uint64_t)(uintptr_t)early_tables_start, (uint64_t)(uintptr_t)early_tables_end);
+    ok = early_map_init(&m, levels, (uint64_t)(uintptr_t)early_tables_start,
+                        (uint64_t)(uintptr_t)early_tables_end);
     ok = ok && map_part(&m, image_start, text_end, EARLY_RX, image_pa);
     ok = ok && map_part(&m, text_end, readonly_end, EARLY_R, image_pa);
     ok = ok && map_part(&m, ro_after_init_start, ro_after_init_end, EARLY_RW, image_pa);

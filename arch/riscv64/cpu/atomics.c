@@ -17,7 +17,14 @@ static unsigned shift_of(volatile void *p)
     return (unsigned)((uintptr_t)p & 3) * 8;
 }
 
-enum op { OP_EXCHANGE, OP_ADD, OP_SUB, OP_AND, OP_OR, OP_XOR };
+enum op {
+    OP_EXCHANGE,
+    OP_ADD,
+    OP_SUB,
+    OP_AND,
+    OP_OR,
+    OP_XOR
+};
 
 static uint32_t combine(enum op op, uint32_t old, uint32_t v)
 {
@@ -68,32 +75,32 @@ static bool compare_exchange(volatile void *p, uint32_t *expected, uint32_t v, u
     return false;
 }
 
-#define FETCH(bytes, type, word, op)                                                                          \
-    type atomic_##word##_##bytes(volatile void *p, type v, int order) NAMED("__atomic_" #word "_" #bytes);    \
-    type atomic_##word##_##bytes(volatile void *p, type v, int order)                                         \
-    {                                                                                                         \
-        (void)order;                                                                                          \
-        return (type)fetch(p, v, (type)~0u, op);                                                              \
+#define FETCH(bytes, type, word, op)                                                                       \
+    type atomic_##word##_##bytes(volatile void *p, type v, int order) NAMED("__atomic_" #word "_" #bytes); \
+    type atomic_##word##_##bytes(volatile void *p, type v, int order)                                      \
+    {                                                                                                      \
+        (void)order;                                                                                       \
+        return (type)fetch(p, v, (type)~0u, op);                                                           \
     }
 
-#define ALL(bytes, type)                                                                                      \
-    FETCH(bytes, type, exchange, OP_EXCHANGE)                                                                 \
-    FETCH(bytes, type, fetch_add, OP_ADD)                                                                     \
-    FETCH(bytes, type, fetch_sub, OP_SUB)                                                                     \
-    FETCH(bytes, type, fetch_and, OP_AND)                                                                     \
-    FETCH(bytes, type, fetch_or, OP_OR)                                                                       \
-    FETCH(bytes, type, fetch_xor, OP_XOR)                                                                     \
-    bool atomic_cas_##bytes(volatile void *p, void *expected, type v, int ok, int no)                         \
-        NAMED("__atomic_compare_exchange_" #bytes);                                                           \
-    bool atomic_cas_##bytes(volatile void *p, void *expected, type v, int ok, int no)                         \
-    {                                                                                                         \
-        uint32_t was = *(type *)expected;                                                                     \
-        bool done = compare_exchange(p, &was, v, (type)~0u);                                                  \
-                                                                                                              \
-        (void)ok;                                                                                             \
-        (void)no;                                                                                             \
-        *(type *)expected = (type)was;                                                                        \
-        return done;                                                                                          \
+#define ALL(bytes, type)                                                              \
+    FETCH(bytes, type, exchange, OP_EXCHANGE)                                         \
+    FETCH(bytes, type, fetch_add, OP_ADD)                                             \
+    FETCH(bytes, type, fetch_sub, OP_SUB)                                             \
+    FETCH(bytes, type, fetch_and, OP_AND)                                             \
+    FETCH(bytes, type, fetch_or, OP_OR)                                               \
+    FETCH(bytes, type, fetch_xor, OP_XOR)                                             \
+    bool atomic_cas_##bytes(volatile void *p, void *expected, type v, int ok, int no) \
+        NAMED("__atomic_compare_exchange_" #bytes);                                   \
+    bool atomic_cas_##bytes(volatile void *p, void *expected, type v, int ok, int no) \
+    {                                                                                 \
+        uint32_t was = *(type *)expected;                                             \
+        bool done = compare_exchange(p, &was, v, (type)~0u);                          \
+                                                                                      \
+        (void)ok;                                                                     \
+        (void)no;                                                                     \
+        *(type *)expected = (type)was;                                                \
+        return done;                                                                  \
     }
 
 ALL(1, uint8_t)

@@ -89,8 +89,8 @@ void arch_context_init(struct arch_context *ctx, void *stack_top, void (*entry)(
 }
 
 // A frame pointer points behind its record: previous frame pointer, return address (psABI, 2.2).
-void arch_backtrace(const void *frame, uintptr_t stack_lo, uintptr_t stack_hi, void (*emit)(uintptr_t pc, void *ctx),
-                    void *ctx)
+void arch_backtrace(const void *frame, uintptr_t stack_lo, uintptr_t stack_hi,
+                    void (*emit)(uintptr_t pc, void *ctx), void *ctx)
 {
     uintptr_t fp = frame ? (uintptr_t)frame : (uintptr_t)__builtin_frame_address(0);
 

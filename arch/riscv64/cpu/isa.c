@@ -14,11 +14,24 @@
 #define DEFAULT_TIMEBASE 10000000 // QEMU's; a tree without the property breaks the binding
 
 static const char *const names[ISA_COUNT] = {
-    [ISA_D] = "d",           [ISA_F] = "f",             [ISA_V] = "v",           [ISA_H] = "h",
-    [ISA_SSTC] = "sstc",     [ISA_SMAIA] = "smaia",     [ISA_SSAIA] = "ssaia",   [ISA_SVINVAL] = "svinval",
-    [ISA_SVNAPOT] = "svnapot", [ISA_SVPBMT] = "svpbmt", [ISA_ZBA] = "zba",       [ISA_ZBB] = "zbb",
-    [ISA_ZBC] = "zbc",       [ISA_ZBS] = "zbs",         [ISA_ZICBOM] = "zicbom", [ISA_ZICBOP] = "zicbop",
-    [ISA_ZICBOZ] = "zicboz", [ISA_ZIHINTPAUSE] = "zihintpause",
+    [ISA_D] = "d",
+    [ISA_F] = "f",
+    [ISA_V] = "v",
+    [ISA_H] = "h",
+    [ISA_SSTC] = "sstc",
+    [ISA_SMAIA] = "smaia",
+    [ISA_SSAIA] = "ssaia",
+    [ISA_SVINVAL] = "svinval",
+    [ISA_SVNAPOT] = "svnapot",
+    [ISA_SVPBMT] = "svpbmt",
+    [ISA_ZBA] = "zba",
+    [ISA_ZBB] = "zbb",
+    [ISA_ZBC] = "zbc",
+    [ISA_ZBS] = "zbs",
+    [ISA_ZICBOM] = "zicbom",
+    [ISA_ZICBOP] = "zicbop",
+    [ISA_ZICBOZ] = "zicboz",
+    [ISA_ZIHINTPAUSE] = "zihintpause",
 };
 
 static uint64_t have; // bit by enum isa_ext

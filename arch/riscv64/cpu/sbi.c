@@ -26,7 +26,8 @@ struct sbi_ret sbi_call(uint64_t ext, uint64_t fn, uint64_t a0, uint64_t a1, uin
     return ecall(ext, fn, args);
 }
 
-struct sbi_ret sbi_rfence(uint64_t fn, uint64_t mask, uint64_t base, uint64_t start, uint64_t size, uint64_t id)
+struct sbi_ret sbi_rfence(uint64_t fn, uint64_t mask, uint64_t base, uint64_t start, uint64_t size,
+                          uint64_t id)
 {
     const uint64_t args[5] = {mask, base, start, size, id};
 

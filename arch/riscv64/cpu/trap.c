@@ -27,11 +27,16 @@ void trap_host_sync(struct host_frame *f, uint64_t cause, uint64_t tval);
 static const char *fault_name(uint64_t cause)
 {
     static const char *const names[] = {
-        [CAUSE_FETCH_MISALIGNED] = "misaligned jump", [CAUSE_FETCH_ACCESS] = "bad jump",
-        [CAUSE_ILLEGAL] = "illegal instruction",      [CAUSE_BREAKPOINT] = "breakpoint",
-        [CAUSE_LOAD_MISALIGNED] = "misaligned load",  [CAUSE_LOAD_ACCESS] = "bad load (access fault)",
-        [CAUSE_STORE_MISALIGNED] = "misaligned store", [CAUSE_STORE_ACCESS] = "bad store (access fault)",
-        [CAUSE_FETCH_PAGE] = "bad jump",              [CAUSE_LOAD_PAGE] = "bad load",
+        [CAUSE_FETCH_MISALIGNED] = "misaligned jump",
+        [CAUSE_FETCH_ACCESS] = "bad jump",
+        [CAUSE_ILLEGAL] = "illegal instruction",
+        [CAUSE_BREAKPOINT] = "breakpoint",
+        [CAUSE_LOAD_MISALIGNED] = "misaligned load",
+        [CAUSE_LOAD_ACCESS] = "bad load (access fault)",
+        [CAUSE_STORE_MISALIGNED] = "misaligned store",
+        [CAUSE_STORE_ACCESS] = "bad store (access fault)",
+        [CAUSE_FETCH_PAGE] = "bad jump",
+        [CAUSE_LOAD_PAGE] = "bad load",
         [CAUSE_STORE_PAGE] = "bad store",
     };
 

@@ -73,7 +73,8 @@ static uint64_t map_one(struct early_map *m, uint64_t va, uint64_t pa, uint64_t 
     for (unsigned shift = PAGE_SHIFT + 9 * (m->levels - 1);; shift -= 9) {
         uint64_t page = BIT64(shift);
         volatile uint64_t *entry = &table[(va >> shift) & 511];
-        bool leaf = shift == PAGE_SHIFT || (shift <= LARGEST_SHIFT && is_aligned(va | pa, page) && size >= page);
+        bool leaf =
+            shift == PAGE_SHIFT || (shift <= LARGEST_SHIFT && is_aligned(va | pa, page) && size >= page);
 
         if (*entry & (PTE_R | PTE_X)) {
             return min_u64(size, page - (va & (page - 1)));

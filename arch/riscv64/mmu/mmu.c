@@ -124,7 +124,8 @@ void arch_tlb_flush_guest(unsigned vmid, gpa_t base, uint64_t size)
     bool all = size == 0 || size > RANGE_MAX;
 
     asm volatile("fence rw, rw\n\t"
-                 ".option push\n\t.option arch, +h\n\thfence.gvma\n\t.option pop" ::: "memory");
+                 ".option push\n\t.option arch, +h\n\thfence.gvma\n\t.option pop" ::
+                     : "memory");
     sbi_rfence(SBI_RFENCE_GVMA, 0, SBI_ALL_HARTS, all ? 0 : base.v, all ? UINT64_MAX : size, 0);
     if (size == 0) {
         uint64_t status = csr_read(sstatus) & SSTATUS_SIE;

@@ -2,8 +2,8 @@
 //
 // After initialisation: data that no longer changes loses its write permission.
 
-#include "arch/riscv64/boot/boot.h"
 #include "arch/mmu.h"
+#include "arch/riscv64/boot/boot.h"
 #include "kernel/lib/types.h"
 
 void arch_seal_image(void)

@@ -70,7 +70,9 @@ static enum exit_action exit_unknown(struct guest_frame *f, uint64_t cause, bool
 {
     struct vcpu_exit e = {
         .kind = VCPU_EXIT_FAULT,
-        .fault = {.reason = "a trap that the hypervisor does not know", .syndrome = cause, .gva = gva(csr_read(stval))},
+        .fault = {.reason = "a trap that the hypervisor does not know",
+                  .syndrome = cause,
+                  .gva = gva(csr_read(stval))},
     };
 
     return full ? exit_upcall(f, &e) : EXIT_FULL;

@@ -9,7 +9,11 @@
 #include "arch/vcpu.h"
 
 // What virt/exit_asm.S does next; the values are known there.
-enum exit_action { EXIT_RESUME = 0, EXIT_FULL = 1, EXIT_LEAVE = 2 };
+enum exit_action {
+    EXIT_RESUME = 0,
+    EXIT_FULL = 1,
+    EXIT_LEAVE = 2
+};
 
 // Called by virt/exit_asm.S.
 enum exit_action exit_trap(struct guest_frame *f, uint64_t cause);

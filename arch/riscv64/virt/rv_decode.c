@@ -51,7 +51,8 @@ static struct rv_access decode_wide(uint32_t insn)
     case OP_LOAD:
         return decode_load(insn);
     case OP_STORE:
-        return access(bits(insn, 12, 3) < 4 ? RV_STORE : RV_UNKNOWN, 1u << bits(insn, 12, 2), bits(insn, 20, 5));
+        return access(bits(insn, 12, 3) < 4 ? RV_STORE : RV_UNKNOWN, 1u << bits(insn, 12, 2),
+                      bits(insn, 20, 5));
     case OP_LOAD_FP:
         return decode_fp(insn, RV_LOAD, bits(insn, 7, 5));
     case OP_STORE_FP:

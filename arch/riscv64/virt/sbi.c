@@ -4,7 +4,7 @@
 #include "arch/riscv64/virt/sbi.h"
 
 #define SPEC_VERSION (UINT64_C(2) << 24) // 2.0
-#define IMPLEMENTATION 0x4C4F44         // not registered: "LOD"
+#define IMPLEMENTATION 0x4C4F44          // not registered: "LOD"
 #define SRST_REASON_MAX 1
 
 static enum exit_action sbi_base(struct guest_frame *f);
@@ -38,8 +38,9 @@ static const struct {
     sbi_handler handler;
 } extensions[] = {
     // The frequent ones first.
-    {SBI_EXT_TIME, sbi_time}, {SBI_EXT_IPI, sbi_ipi}, {SBI_EXT_RFENCE, sbi_rfence_ext}, {SBI_EXT_BASE, sbi_base},
-    {SBI_EXT_HSM, sbi_hsm},   {SBI_EXT_SRST, sbi_srst}, {SBI_EXT_DBCN, sbi_dbcn},
+    {SBI_EXT_TIME, sbi_time}, {SBI_EXT_IPI, sbi_ipi}, {SBI_EXT_RFENCE, sbi_rfence_ext},
+    {SBI_EXT_BASE, sbi_base}, {SBI_EXT_HSM, sbi_hsm}, {SBI_EXT_SRST, sbi_srst},
+    {SBI_EXT_DBCN, sbi_dbcn},
 };
 
 static sbi_handler find(uint64_t id)

@@ -35,7 +35,8 @@ enum exit_action sbi_dbcn(struct guest_frame *f)
         if (f->x[SBI_A(2)] != 0) { // the upper half of the address
             return sbi_answer(f, SBI_ERR_INVALID_PARAM, 0);
         }
-        e = console_call(f, fn == DBCN_WRITE ? VCPU_CALL_CONSOLE_WRITE : VCPU_CALL_CONSOLE_READ, f->x[SBI_A(1)], count);
+        e = console_call(f, fn == DBCN_WRITE ? VCPU_CALL_CONSOLE_WRITE : VCPU_CALL_CONSOLE_READ,
+                         f->x[SBI_A(1)], count);
         break;
     case DBCN_WRITE_BYTE:
         e = console_call(f, VCPU_CALL_CONSOLE_PUTC, count & 0xFF, 0);

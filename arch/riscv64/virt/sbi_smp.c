@@ -150,7 +150,10 @@ static enum exit_action hart_start(struct guest_frame *f)
 {
     struct vcpu_exit e = {
         .kind = VCPU_EXIT_CPU_ON,
-        .cpu_on = {.target = f->x[SBI_A(0)], .entry = f->x[SBI_A(1)], .arg = f->x[SBI_A(2)], .result = -E_NOENT},
+        .cpu_on = {.target = f->x[SBI_A(0)],
+                   .entry = f->x[SBI_A(1)],
+                   .arg = f->x[SBI_A(2)],
+                   .result = -E_NOENT},
     };
     enum exit_action action = exit_upcall(f, &e);
 
@@ -208,7 +211,8 @@ static enum exit_action hart_suspend(struct guest_frame *f)
     enum exit_action action;
 
     if (type != HSM_SUSPEND_RETENTIVE) {
-        return sbi_answer(f, type == HSM_SUSPEND_NON_RETENTIVE ? SBI_ERR_NOT_SUPPORTED : SBI_ERR_INVALID_PARAM, 0);
+        return sbi_answer(
+            f, type == HSM_SUSPEND_NON_RETENTIVE ? SBI_ERR_NOT_SUPPORTED : SBI_ERR_INVALID_PARAM, 0);
     }
     sbi_answer(f, SBI_SUCCESS, 0);
     vtimer_watch(f->vcpu);

@@ -29,7 +29,8 @@ void fp_load(const struct guest_fp *fp);
 
 static struct arch_vcpu *fp_owner[CPU_MAX]; // whose FP registers the CPU holds; each CPU its own entry
 
-enum status arch_vcpu_create(struct arch_vcpu *av, struct arch_vm *vm, unsigned index, const struct vcpu_upcalls *up)
+enum status arch_vcpu_create(struct arch_vcpu *av, struct arch_vm *vm, unsigned index,
+                             const struct vcpu_upcalls *up)
 {
     if (index >= ARCH_VM_HARTS_MAX) {
         return E_RANGE;
@@ -147,7 +148,8 @@ void arch_vcpu_load(struct arch_vcpu *av)
     // A vCPU that comes from another core finds here what it left long ago: its own fences did not reach it.
     if (av->cpu != cpu || vm_shares_vmid(av->vm, cpu)) {
         atomic_store_explicit(&av->cpu, cpu, memory_order_relaxed);
-        atomic_thread_fence(memory_order_seq_cst); // pairs with the one in sbi_fence.c: that sees us, or we its page tables
+        atomic_thread_fence(
+            memory_order_seq_cst); // pairs with the one in sbi_fence.c: that sees us, or we its page tables
         arch_tlb_flush_guest_local();
     }
     av->loaded = true;
@@ -210,9 +212,9 @@ uint64_t arch_vcpu_reg(const struct arch_vcpu *av, unsigned reg)
 
 void arch_vcpu_dump(const struct arch_vcpu *av, void (*line)(void *ctx, const char *text), void *ctx)
 {
-    static const char *const names[32] = {"zero", "ra", "sp", "gp", "tp",  "t0",  "t1", "t2", "s0", "s1", "a0",
-                                          "a1",   "a2", "a3", "a4", "a5",  "a6",  "a7", "s2", "s3", "s4", "s5",
-                                          "s6",   "s7", "s8", "s9", "s10", "s11", "t3", "t4", "t5", "t6"};
+    static const char *const names[32] = {
+        "zero", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "s0", "s1", "a0",  "a1",  "a2", "a3", "a4", "a5",
+        "a6",   "a7", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "t3", "t4", "t5", "t6"};
     const struct guest_frame *f = frame_of(av);
     char text[100];
 
@@ -220,9 +222,9 @@ void arch_vcpu_dump(const struct arch_vcpu *av, void (*line)(void *ctx, const ch
              f->sstatus & SSTATUS_SPP ? "VS" : "VU", (unsigned long long)f->x[REG_RA]);
     line(ctx, text);
     for (unsigned i = 2; i < 32; i += 3) {
-        snprintf(text, sizeof(text), "%-4s %016llx  %-4s %016llx  %-4s %016llx", names[i], (unsigned long long)f->x[i],
-                 names[i + 1], (unsigned long long)f->x[i + 1], i + 2 < 32 ? names[i + 2] : "",
-                 (unsigned long long)f->x[i + 2 < 32 ? i + 2 : 0]);
+        snprintf(text, sizeof(text), "%-4s %016llx  %-4s %016llx  %-4s %016llx", names[i],
+                 (unsigned long long)f->x[i], names[i + 1], (unsigned long long)f->x[i + 1],
+                 i + 2 < 32 ? names[i + 2] : "", (unsigned long long)f->x[i + 2 < 32 ? i + 2 : 0]);
         line(ctx, text);
     }
     if (av->loaded) {

@@ -24,9 +24,9 @@
 #define IPA_SV48X4 50u
 
 // The guest's own exceptions never come here. Guest-page faults, virtual instructions and calls are ours.
-#define HEDELEG                                                                                                \
-    (BIT64(CAUSE_FETCH_MISALIGNED) | BIT64(CAUSE_ILLEGAL) | BIT64(CAUSE_BREAKPOINT) |                           \
-     BIT64(CAUSE_LOAD_MISALIGNED) | BIT64(CAUSE_STORE_MISALIGNED) | BIT64(CAUSE_ECALL_U) |                      \
+#define HEDELEG                                                                            \
+    (BIT64(CAUSE_FETCH_MISALIGNED) | BIT64(CAUSE_ILLEGAL) | BIT64(CAUSE_BREAKPOINT) |      \
+     BIT64(CAUSE_LOAD_MISALIGNED) | BIT64(CAUSE_STORE_MISALIGNED) | BIT64(CAUSE_ECALL_U) | \
      BIT64(CAUSE_FETCH_PAGE) | BIT64(CAUSE_LOAD_PAGE) | BIT64(CAUSE_STORE_PAGE))
 #define HIDELEG (BIT64(IRQ_VSSI) | BIT64(IRQ_VSTI) | BIT64(IRQ_VSEI))
 
@@ -112,7 +112,8 @@ enum status arch_virt_enable(void)
         csr_write(vstimecmp, UINT64_MAX);
     }
     csr_write(hgatp, 0);
-    asm volatile(".option push\n\t.option arch, +h\n\thfence.gvma\n\thfence.vvma\n\t.option pop" ::: "memory");
+    asm volatile(".option push\n\t.option arch, +h\n\thfence.gvma\n\thfence.vvma\n\t.option pop" ::
+                     : "memory");
     return OK;
 }
 

@@ -123,5 +123,6 @@ void vtimer_unwatch(struct arch_vcpu *av)
 
 uint64_t arch_vcpu_timer_deadline(const struct arch_vcpu *av, uint32_t ignore)
 {
-    return !(ignore & 1) && virt_has_vstimecmp() ? host_deadline(av) : UINT64_MAX; // else the host timer stays armed
+    return !(ignore & 1) && virt_has_vstimecmp() ? host_deadline(av)
+                                                 : UINT64_MAX; // else the host timer stays armed
 }

@@ -119,7 +119,8 @@ void irq_setup(void)
 
 void irq_enable_line(uint32_t source)
 {
-    uint64_t word = board.plic + PLIC_ENABLE + plic_context() * PLIC_ENABLE_STRIDE + 4 * (uint64_t)(source / 32);
+    uint64_t word =
+        board.plic + PLIC_ENABLE + plic_context() * PLIC_ENABLE_STRIDE + 4 * (uint64_t)(source / 32);
 
     if (board.plic && source) {
         mmio_write32(board.plic + PLIC_PRIORITY + 4 * (uint64_t)source, 1);
@@ -170,8 +171,8 @@ void guest_trap(struct trap_frame *frame, uint64_t cause)
         frame->sepc = trap_resume ? trap_resume : frame->sepc + insn_length(frame->sepc);
         return;
     }
-    print("\nexception: scause %lu stval 0x%lx sepc 0x%lx sstatus 0x%lx\n", cause, last_trap.address, frame->sepc,
-          frame->sstatus);
+    print("\nexception: scause %lu stval 0x%lx sepc 0x%lx sstatus 0x%lx\n", cause, last_trap.address,
+          frame->sepc, frame->sstatus);
     print("the guest stops itself\n");
     power_off();
 }

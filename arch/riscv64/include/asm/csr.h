@@ -6,32 +6,32 @@
 
 #include "kernel/lib/types.h"
 
-#define csr_read(name)                                                                                        \
-    ({                                                                                                        \
-        uint64_t value_;                                                                                      \
-        asm volatile("csrr %0, " #name : "=r"(value_)::"memory");                                             \
-        value_;                                                                                               \
+#define csr_read(name)                                            \
+    ({                                                            \
+        uint64_t value_;                                          \
+        asm volatile("csrr %0, " #name : "=r"(value_)::"memory"); \
+        value_;                                                   \
     })
-#define csr_write(name, v)                                                                                    \
-    do {                                                                                                      \
-        uint64_t value_ = (v);                                                                                \
-        asm volatile("csrw " #name ", %0" ::"rK"(value_) : "memory");                                         \
+#define csr_write(name, v)                                            \
+    do {                                                              \
+        uint64_t value_ = (v);                                        \
+        asm volatile("csrw " #name ", %0" ::"rK"(value_) : "memory"); \
     } while (0)
-#define csr_set(name, v)                                                                                      \
-    do {                                                                                                      \
-        uint64_t value_ = (v);                                                                                \
-        asm volatile("csrs " #name ", %0" ::"rK"(value_) : "memory");                                         \
+#define csr_set(name, v)                                              \
+    do {                                                              \
+        uint64_t value_ = (v);                                        \
+        asm volatile("csrs " #name ", %0" ::"rK"(value_) : "memory"); \
     } while (0)
-#define csr_clear(name, v)                                                                                    \
-    do {                                                                                                      \
-        uint64_t value_ = (v);                                                                                \
-        asm volatile("csrc " #name ", %0" ::"rK"(value_) : "memory");                                         \
+#define csr_clear(name, v)                                            \
+    do {                                                              \
+        uint64_t value_ = (v);                                        \
+        asm volatile("csrc " #name ", %0" ::"rK"(value_) : "memory"); \
     } while (0)
-#define csr_swap(name, v)                                                                                     \
-    ({                                                                                                        \
-        uint64_t value_ = (v);                                                                                \
-        asm volatile("csrrw %0, " #name ", %0" : "+r"(value_)::"memory");                                     \
-        value_;                                                                                               \
+#define csr_swap(name, v)                                                 \
+    ({                                                                    \
+        uint64_t value_ = (v);                                            \
+        asm volatile("csrrw %0, " #name ", %0" : "+r"(value_)::"memory"); \
+        value_;                                                           \
     })
 
 // sstatus, vsstatus

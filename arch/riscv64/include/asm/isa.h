@@ -34,6 +34,6 @@ bool isa_has(enum isa_ext ext);
 const char *isa_name(enum isa_ext ext); // "sstc"
 
 // Properties of /cpus that came along.
-uint64_t isa_timebase(void);    // ticks per second of the time CSR
-uint64_t isa_cbom_block(void);  // bytes; 0 without Zicbom
+uint64_t isa_timebase(void);   // ticks per second of the time CSR
+uint64_t isa_cbom_block(void); // bytes; 0 without Zicbom
 uint64_t isa_cboz_block(void);

@@ -67,6 +67,7 @@ struct sbi_ret {
 // One call. Any context.
 struct sbi_ret sbi_call(uint64_t ext, uint64_t fn, uint64_t a0, uint64_t a1, uint64_t a2);
 // The remote fences that take five arguments: harts, then range, then ASID or VMID.
-struct sbi_ret sbi_rfence(uint64_t fn, uint64_t mask, uint64_t base, uint64_t start, uint64_t size, uint64_t id);
+struct sbi_ret sbi_rfence(uint64_t fn, uint64_t mask, uint64_t base, uint64_t start, uint64_t size,
+                          uint64_t id);
 // Does the firmware have the extension?
 bool sbi_probe(uint64_t ext);

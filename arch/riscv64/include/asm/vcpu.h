@@ -36,10 +36,10 @@ struct guest_fp {
 };
 
 struct arch_vcpu {
-    _Atomic uint32_t requests;  // bits owned by vmm/core; looked at before every entry
-    _Atomic uint32_t irq_edge;  // by interrupt number: to be set in hvip, whoever posted it
-    uint32_t index;             // hart id
-    _Atomic uint32_t cpu;       // where it was loaded last: where its TLB entries are
+    _Atomic uint32_t requests; // bits owned by vmm/core; looked at before every entry
+    _Atomic uint32_t irq_edge; // by interrupt number: to be set in hvip, whoever posted it
+    uint32_t index;            // hart id
+    _Atomic uint32_t cpu;      // where it was loaded last: where its TLB entries are
     struct arch_vm *vm;
     const struct vcpu_upcalls *up;
     struct guest_frame *frame; // NULL outside arch_vcpu_run()

@@ -159,7 +159,7 @@ static void test_random(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_assembler), cmocka_unit_test(test_compressed_ignores_the_rest),
+        cmocka_unit_test(test_assembler),   cmocka_unit_test(test_compressed_ignores_the_rest),
         cmocka_unit_test(test_transformed), cmocka_unit_test(test_pseudo_and_custom),
         cmocka_unit_test(test_random),
     };
