@@ -66,16 +66,23 @@ static unsigned find_best(const struct vgic_cpuif *s)
     return best;
 }
 
-bool vgic_cpuif_signals(const struct vgic_cpuif *s)
+void vgic_cpuif_set_vmcr(struct vgic_cpuif *s, uint32_t vmcr)
 {
-    uint64_t v;
+    s->vmcr = vmcr;
+    s->group_mask[0] = vgic_group_mask(vmcr, false);
+    s->group_mask[1] = vgic_group_mask(vmcr, true);
+}
 
-    if (s->best == GIC_LR_MAX || !(s->hcr & HCR_EN)) {
-        return false;
+// The lines for the best pending interrupt, when its priority lets it preempt.
+static uint32_t lines_for(const struct vgic_cpuif *s, uint64_t v)
+{
+    bool group1 = (v & LR_GROUP1) != 0;
+
+    if (!(s->hcr & HCR_EN) ||
+        (s->apr && (lr_priority(v) & s->group_mask[group1]) >= vgic_running_priority(s->apr))) {
+        return 0;
     }
-    v = s->lr[s->best];
-    return s->apr == 0 ||
-           (lr_priority(v) & vgic_group_mask(s->vmcr, (v & LR_GROUP1) != 0)) < vgic_running_priority(s->apr);
+    return (s->vmcr & VMCR_FIQ_EN) && !group1 ? VCPU_LINE_FIQ : VCPU_LINE_IRQ;
 }
 
 void vgic_cpuif_update(struct vgic_cpu *cpu)
@@ -84,10 +91,8 @@ void vgic_cpuif_update(struct vgic_cpu *cpu)
     uint32_t lines = 0;
 
     s->best = s->pending ? find_best(s) : GIC_LR_MAX;
-    if (vgic_cpuif_signals(s)) {
-        bool fiq = (s->vmcr & VMCR_FIQ_EN) && !(s->lr[s->best] & LR_GROUP1);
-
-        lines = fiq ? VCPU_LINE_FIQ : VCPU_LINE_IRQ;
+    if (s->best != GIC_LR_MAX) {
+        lines = lines_for(s, s->lr[s->best]);
     }
     if (lines != s->lines) {
         s->lines = lines;
@@ -166,8 +171,8 @@ static void load(const struct gic_virt_state *state)
     struct vgic_cpu *cpu = (struct vgic_cpu *)((uintptr_t)state - offsetof(struct vgic_cpu, hw));
 
     here[this_cpu()->index] = cpu;
-    cpu->cpuif =
-        (struct vgic_cpuif){.vmcr = (uint32_t)state->vmcr, .apr = state->ap1r[0], .best = GIC_LR_MAX};
+    cpu->cpuif = (struct vgic_cpuif){.apr = state->ap1r[0], .best = GIC_LR_MAX};
+    vgic_cpuif_set_vmcr(&cpu->cpuif, (uint32_t)state->vmcr);
     arch_vcpu_set_irq(&cpu->frame.vgic->chip.vm->vcpus[cpu->index]->arch, 0);
 }
 

@@ -21,13 +21,20 @@ static struct vgic_cpu *cpu_of(void *dev, const struct vreg_access *a)
 }
 
 // The conditions of GICH_MISR that the hypervisor asks for.
-static void settle(struct vgic_cpu *cpu)
+static bool needs_maintenance(const struct vgic_cpuif *s)
+{
+    return s->ended || ((s->hcr & HCR_NPIE) && !(s->pending & ~s->active)) ||
+           ((s->hcr & HCR_LRENPIE) && s->hcr >= EOI_COUNT_ONE);
+}
+
+static inline void settle(struct vgic_cpu *cpu)
 {
     struct vgic_cpuif *s = &cpu->cpuif;
 
-    vgic_cpuif_update(cpu);
-    if (s->ended || ((s->hcr & HCR_NPIE) && !(s->pending & ~s->active)) ||
-        ((s->hcr & HCR_LRENPIE) && s->hcr >= EOI_COUNT_ONE)) {
+    if (s->pending | s->lines) {
+        vgic_cpuif_update(cpu);
+    }
+    if ((s->ended | (s->hcr & ~(uint32_t)HCR_EN)) && needs_maintenance(s)) {
         vgic_maintenance(&cpu->frame.vgic->chip, cpu->index);
     }
 }
@@ -55,7 +62,7 @@ static uint32_t acknowledge(struct vgic_cpu *cpu, bool alias)
     unsigned priority;
     uint32_t id;
 
-    if (!vgic_cpuif_signals(s)) {
+    if (!s->lines) {
         return NO_INTERRUPT;
     }
     id = visible_id(s, n, alias);
@@ -63,7 +70,7 @@ static uint32_t acknowledge(struct vgic_cpu *cpu, bool alias)
         return id;
     }
     priority = (unsigned)((s->lr[n] & LR_PRIORITY_MASK) >> LR_PRIORITY_SHIFT);
-    priority &= vgic_group_mask(s->vmcr, (s->lr[n] & LR_GROUP1) != 0);
+    priority &= s->group_mask[(s->lr[n] & LR_GROUP1) != 0];
     s->apr |= UINT32_C(1) << (priority >> 3);
     s->lr[n] ^= VGIC_LR_STATE; // pending to active
     s->pending &= ~vgic_bit(n);
@@ -183,7 +190,7 @@ static uint64_t read_ctlr(void *dev, const struct vreg_access *a)
 
 static void set_vmcr(struct vgic_cpu *cpu, uint32_t mask, uint32_t value)
 {
-    cpu->cpuif.vmcr = (cpu->cpuif.vmcr & ~mask) | (value & mask);
+    vgic_cpuif_set_vmcr(&cpu->cpuif, (cpu->cpuif.vmcr & ~mask) | (value & mask));
     vgic_cpuif_update(cpu);
 }
 

@@ -103,9 +103,11 @@ struct vgic_cpuif {
     uint64_t lr[GIC_LR_MAX];
     uint32_t pending, active; // list registers by state
     uint32_t ended;           // ... that the guest emptied and that wanted this to be told
-    uint32_t hcr, vmcr, apr;
-    uint32_t lines; // as given to arch_vcpu_set_irq()
-    uint32_t best;  // list register of the highest pending priority, GIC_LR_MAX when none
+    uint32_t hcr, apr;
+    uint32_t vmcr;         // changed by vgic_cpuif_set_vmcr() alone
+    uint8_t group_mask[2]; // what follows from it: vgic_group_mask() of groups 0 and 1
+    uint32_t lines;        // as given to arch_vcpu_set_irq(): not 0 exactly when `best` may be acknowledged
+    uint32_t best;         // list register of the highest pending priority, GIC_LR_MAX when none
 };
 
 // What register functions get as their device: the distributor (cpu == NULL) or one redistributor.
@@ -273,11 +275,10 @@ enum io_result vgic_dir_access(void *dev,
 // The guest deactivates `irq`; nothing when it is not active on this vCPU. Own CPU.
 void vgic_deactivate(struct vgic_cpu *cpu, unsigned irq);
 
-// Of the emulated interface: the list register to acknowledge now, GIC_LR_MAX when none; whether its priority is higher
-// than the running one; recompute what is pending and the interrupt lines.
-bool vgic_cpuif_signals(const struct vgic_cpuif *s);
-void vgic_cpuif_hide(bool hidden); // the host's own, from the guest of an emulated one
+// Of the emulated interface: recompute what is pending and the interrupt lines, after any change.
 void vgic_cpuif_update(struct vgic_cpu *cpu);
+void vgic_cpuif_set_vmcr(struct vgic_cpuif *s, uint32_t vmcr);
+void vgic_cpuif_hide(bool hidden); // the host's own, from the guest of an emulated one
 
 // The lowest priority value that is still masked, and the running priority (0x100: idle), of an interface's VMCR and APR.
 unsigned vgic_running_priority(uint32_t apr);
