@@ -15,10 +15,12 @@
 #define APLIC_DOMAINCFG 0x0000u
 #define APLIC_SOURCECFG(source) (4u * (source))
 #define APLIC_SETIP(source) (0x1c00u + (source) / 32 * 4)
+#define APLIC_IN_CLRIP(source) (0x1d00u + (source) / 32 * 4) // read: the wires, active-high
 #define APLIC_CLRIE(source) (0x1f00u + (source) / 32 * 4)
 #define APLIC_SETIENUM 0x1edcu
 #define APLIC_CLRIENUM 0x1fdcu
 #define APLIC_SETIPNUM_LE 0x2000u
+#define APLIC_GENMSI 0x3000u
 #define APLIC_TARGET(source) (0x3000u + 4u * (source))
 #define APLIC_IDC(index) (0x4000u + 32u * (index))
 #define APLIC_SIZE_MIN 0x4000u
@@ -35,6 +37,8 @@
 #define TARGET_PRIORITY 1u
 #define CLAIMI_SOURCE(v) ((v) >> 16 & 0x3ff)
 #define SOURCE_MAX (IRQ_MAX - RISCV_IRQ_SOURCE - 1)
+#define GENMSI_BUSY BIT64(12)
+#define GENMSI_WAIT_MAX 100000u
 #define NO_IDC UINT32_MAX
 
 static volatile void *aplic;
@@ -76,11 +80,23 @@ void aplic_msi_enable(unsigned source, bool on)
     }
 }
 
-// Writing the number of a level-triggered source takes effect only while it is asserted.
+void aplic_msi_send(unsigned hart_index, unsigned id)
+{
+    if (!aplic || !msi_mode) {
+        return;
+    }
+    mmio_write32(aplic, APLIC_GENMSI, hart_index << TARGET_HART_SHIFT | id);
+    for (unsigned i = 0; i < GENMSI_WAIT_MAX && (mmio_read32(aplic, APLIC_GENMSI) & GENMSI_BUSY); i++) {
+    }
+}
+
+// Writing the number of a level-triggered source should take effect only while it is asserted (4.7); QEMU before 9 does not
+// look, hence the second condition.
 void aplic_msi_retrigger(unsigned source)
 {
     if (aplic && msi_mode && source_exists(source) &&
-        mmio_read32(aplic, APLIC_SOURCECFG(source)) == SOURCECFG_LEVEL_HIGH) {
+        mmio_read32(aplic, APLIC_SOURCECFG(source)) == SOURCECFG_LEVEL_HIGH &&
+        (mmio_read32(aplic, APLIC_IN_CLRIP(source)) >> source % 32 & 1)) {
         mmio_write32(aplic, APLIC_SETIPNUM_LE, source);
     }
 }

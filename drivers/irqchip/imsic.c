@@ -63,6 +63,31 @@ static unsigned hart_index(unsigned cpu)
     return (unsigned)(group << hart_bits | hart);
 }
 
+// Does what the APLIC sends arrive? OpenSBI before 1.2 forgets to tell it where the files are. Found out once, with the last
+// identity, whose message is taken back; interrupts masked, so nobody sees it.
+static bool messages_arrive(void)
+{
+    static enum {
+        UNKNOWN,
+        ARRIVE,
+        LOST
+    } known;
+    uint64_t bit = BIT64(id_count % 64);
+
+    if (known == UNKNOWN) {
+        irq_state_t state = arch_irq_save();
+
+        aplic_msi_send(hart_index(this_cpu()->index), id_count);
+        known = imsic_read(IMSIC_EIP(id_count)) & bit ? ARRIVE : LOST;
+        imsic_write(IMSIC_EIP(id_count), imsic_read(IMSIC_EIP(id_count)) & ~bit);
+        arch_irq_restore(state);
+    }
+    if (known == LOST) {
+        log_warn("%s: the APLIC's messages do not arrive (firmware too old?)", hardware->name);
+    }
+    return known == ARRIVE;
+}
+
 static enum status imsic_configure(unsigned irq, enum irq_trigger trigger, unsigned cpu)
 {
     unsigned source = irq - RISCV_IRQ_SOURCE;
@@ -72,6 +97,9 @@ static enum status imsic_configure(unsigned irq, enum irq_trigger trigger, unsig
     }
     if (!page_of[cpu]) {
         return E_STATE;
+    }
+    if (!messages_arrive()) {
+        return E_UNSUPPORTED;
     }
     return aplic_msi_configure(source, trigger, hart_index(cpu), ID_OF_SOURCE(source)) ? OK : E_UNSUPPORTED;
 }
