@@ -184,6 +184,8 @@ qemu-test: $(ready)
 	$(Q)$(PYTHON) tests/run_qemu.py $(if $(T),--select $(T))
 soak: $(ready)
 	$(Q)$(PYTHON) tests/soak.py --minutes $(or $(MIN),30) --smp $(SMP)
+bench: $(ready)
+	$(Q)$(PYTHON) tests/bench.py $(BENCH)
 test:
 	$(Q)$(PYTHON) tests/run_all.py
 

@@ -59,3 +59,6 @@ void arch_icache_invalidate_all(void);
 
 // Zeroes whole pages with the fastest store the machine has (DC ZVA, cbo.zero, rep stos).
 void arch_zero_pages(void *va, uint64_t size);
+
+// The same, and the zeroes are in memory: for guests, who start with their caches off.
+void arch_zero_pages_coherent(void *va, uint64_t size);

@@ -295,3 +295,9 @@ void arch_zero_pages(void *va, uint64_t size)
 {
     memset(va, 0, size);
 }
+
+void arch_zero_pages_coherent(void *va, uint64_t size)
+{
+    arch_zero_pages(va, size);
+    arch_dcache_clean_invalidate(va, size);
+}

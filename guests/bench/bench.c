@@ -77,11 +77,20 @@ static void role_boot(void)
     report_value("entry_instructions", entry_ticks * tick_cost() / 100);
 }
 
+// Sleeps for ever: one of many.
+static void role_idle(void)
+{
+    irq_set_mask(true);
+    for (;;) {
+        __asm__ volatile("wfi");
+    }
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
 } roles[] = {
-    {"boot", role_boot}, {"exits", role_exits}, {"interrupts", role_interrupts}, {"pair", role_pair},
+    {"idle", role_idle}, {"boot", role_boot}, {"calls", role_calls}, {"exits", role_exits}, {"interrupts", role_interrupts}, {"pair", role_pair},
     {"yield", role_yield}, {"spin", role_spin}, {"virtio", role_virtio},
 };
 

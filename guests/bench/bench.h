@@ -37,6 +37,7 @@ void samples_report(const char *name);
 void report_value(const char *name, uint64_t value);
 
 // Roles; `bootargs` says which one a guest plays.
+void role_calls(void);
 void role_exits(void);
 void role_interrupts(void);
 void role_pair(void);

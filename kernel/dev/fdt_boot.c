@@ -91,7 +91,7 @@ static void add_reg(const void *fdt, int bus, int node, struct boot_ranges *set,
     unsigned sc = 0;
     unsigned cells = 0;
     const fdt32_t *reg = fdt_read_array(fdt, node, "reg", &cells);
-    const char *name = fdt_get_name(fdt, node, NULL);
+    const char *name = fdt_read_name(fdt, node);
 
     if (!reg) {
         return;
@@ -118,7 +118,7 @@ static void add_reg(const void *fdt, int bus, int node, struct boot_ranges *set,
 static bool is_memory_node(const void *fdt, int node)
 {
     const char *type = fdt_read_string(fdt, node, "device_type");
-    const char *name = fdt_get_name(fdt, node, NULL);
+    const char *name = fdt_read_name(fdt, node);
 
     if (type) {
         return strcmp(type, "memory") == 0;
@@ -128,11 +128,11 @@ static bool is_memory_node(const void *fdt, int node)
 
 static void read_memory(struct boot_info *bi, const void *fdt)
 {
-    int node;
+    int depth = 0;
 
-    fdt_for_each_subnode(node, fdt, 0)
-    {
-        if (is_memory_node(fdt, node) && fdt_read_enabled(fdt, node)) {
+    for (int node = fdt_read_next_node(fdt, 0, &depth); node >= 0 && depth > 0;
+         node = fdt_read_next_node(fdt, node, &depth)) {
+        if (depth == 1 && is_memory_node(fdt, node) && fdt_read_enabled(fdt, node)) {
             add_reg(fdt, 0, node, &bi->ram, boot_ranges_add);
         }
     }
@@ -160,13 +160,13 @@ static void read_reserved(struct boot_info *bi, const void *fdt)
     }
 
     // With or without no-map: all that matters here is that nobody allocates it.
-    int resv = fdt_path_offset(fdt, "/reserved-memory");
-    int node;
+    int resv = fdt_read_child(fdt, 0, "reserved-memory");
+    int depth = 0;
 
     if (resv >= 0) {
-        fdt_for_each_subnode(node, fdt, resv)
-        {
-            if (fdt_read_enabled(fdt, node)) {
+        for (int node = fdt_read_next_node(fdt, resv, &depth); node >= 0 && depth > 0;
+             node = fdt_read_next_node(fdt, node, &depth)) {
+            if (depth == 1 && fdt_read_enabled(fdt, node)) {
                 add_reg(fdt, resv, node, &bi->reserved, boot_ranges_cover);
             }
         }
@@ -183,8 +183,9 @@ enum status fdt_boot_parse(struct boot_info *bi, const void *blob, uint64_t room
         return s;
     }
 
-    int chosen = fdt_path_offset(blob, "/chosen");
+    int chosen = fdt_read_child(blob, 0, "chosen");
 
+    fdt_read_forget();
     bi->fdt_va = blob;
     bi->ram.count = 0;
     bi->reserved.count = 0;

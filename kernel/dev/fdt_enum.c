@@ -150,7 +150,7 @@ static enum irq_parent irq_parent_kind(const void *fdt, int node)
 static bool select_irq_parent(struct walk *w, uint32_t phandle)
 {
     if (phandle != w->irq_phandle) {
-        int node = phandle ? fdt_node_offset_by_phandle(w->fdt, phandle) : -1;
+        int node = phandle ? fdt_read_by_phandle(w->fdt, phandle) : -1;
         uint32_t cells = 0;
 
         w->irq_phandle = phandle;
@@ -263,7 +263,7 @@ bool hw_cpu_irq(const struct hw_desc *hw, unsigned i, struct hw_cpu_irq *out)
 static enum status add_device(struct walk *w, unsigned bus, int node)
 {
     struct hw_desc hw = {
-        .name = fdt_get_name(w->fdt, node, NULL), .is_console = node == w->console, .fw_node = node};
+        .name = fdt_read_name(w->fdt, node), .is_console = node == w->console, .fw_node = node};
     int len = 0;
     const char *ids = fdt_read_string_list(w->fdt, node, "compatible", &len);
 
@@ -292,7 +292,7 @@ static bool is_folder(const char *name)
 
 static void describe_bus(const struct walk *w, const struct bus *parent, int node, struct bus *out)
 {
-    const char *name = fdt_get_name(w->fdt, node, NULL);
+    const char *name = fdt_read_name(w->fdt, node);
     unsigned cells = 0;
     const fdt32_t *ranges = fdt_read_array(w->fdt, node, "ranges", &cells);
 
@@ -307,19 +307,40 @@ static void describe_bus(const struct walk *w, const struct bus *parent, int nod
                      !is_folder(name) && fdt_read_bus_cells(w->fdt, node, &out->addr_cells, &out->size_cells);
 }
 
+// The first PSCI node says how its calls are made.
+static void look_for_psci(const void *fdt, int node)
+{
+    const char *method;
+
+    if (psci_method ||
+        !(fdt_read_compatible(fdt, node, "arm,psci-1.0") || fdt_read_compatible(fdt, node, "arm,psci-0.2") ||
+          fdt_read_compatible(fdt, node, "arm,psci"))) {
+        return;
+    }
+    method = fdt_read_string(fdt, node, "method");
+    if (method && strcmp(method, "smc") == 0) {
+        psci_method = "smc";
+    } else if (method && strcmp(method, "hvc") == 0) {
+        psci_method = "hvc";
+    } else {
+        log_warn("device tree: the PSCI node names neither smc nor hvc as its method");
+    }
+}
+
 static enum status walk_tree(struct walk *w)
 {
     int depth = 0;
 
     describe_bus(w, NULL, 0, &w->stack[0]);
-    for (int node = fdt_next_node(w->fdt, 0, &depth); node >= 0 && depth > 0;
-         node = fdt_next_node(w->fdt, node, &depth)) {
+    for (int node = fdt_read_next_node(w->fdt, 0, &depth); node >= 0 && depth > 0;
+         node = fdt_read_next_node(w->fdt, node, &depth)) {
         if (depth >= DEPTH_MAX) {
             continue; // devices do not live that deep
         }
 
         unsigned level = (unsigned)depth;
 
+        look_for_psci(w->fdt, node);
         describe_bus(w, &w->stack[level - 1], node, &w->stack[level]);
         if (!w->stack[level - 1].reachable || !fdt_read_enabled(w->fdt, node)) {
             continue;
@@ -356,30 +377,6 @@ static int find_console(const void *fdt, const char *path)
 
 // ---- CPUs and PSCI ----------------------------------------
 
-static void find_psci(const void *fdt)
-{
-    static const char *const names[] = {"arm,psci-1.0", "arm,psci-0.2", "arm,psci"};
-    int node = -1;
-
-    psci_method = NULL;
-    for (unsigned i = 0; i < ARRAY_SIZE(names) && node < 0; i++) {
-        node = fdt_node_offset_by_compatible(fdt, -1, names[i]);
-    }
-    if (node < 0) {
-        return;
-    }
-
-    const char *method = fdt_read_string(fdt, node, "method");
-
-    if (method && strcmp(method, "smc") == 0) {
-        psci_method = "smc";
-    } else if (method && strcmp(method, "hvc") == 0) {
-        psci_method = "hvc";
-    } else {
-        log_warn("device tree: the PSCI node names neither smc nor hvc as its method");
-    }
-}
-
 // A CPU with status "disabled" waits for its enable-method; only "fail" means that it must not be used
 // (3.8.1).
 static bool is_usable_cpu(const void *fdt, int node)
@@ -399,8 +396,7 @@ static void announce_cpu(const void *fdt, int node, unsigned addr_cells, uint64_
     uint64_t release = 0;
 
     if (!reg || addr_cells == 0 || cells < addr_cells || !fdt_read_cells(reg, addr_cells, &hw_id)) {
-        log_warn("device tree: /cpus/%s: reg is missing or damaged; CPU ignored",
-                 fdt_get_name(fdt, node, NULL));
+        log_warn("device tree: /cpus/%s: reg is missing or damaged; CPU ignored", fdt_read_name(fdt, node));
         return;
     }
     if (hw_id == boot_hw_id) {
@@ -417,18 +413,18 @@ static void announce_cpu(const void *fdt, int node, unsigned addr_cells, uint64_
 
 static void announce_cpus(const void *fdt, uint64_t boot_hw_id)
 {
-    int cpus = fdt_path_offset(fdt, "/cpus");
+    int cpus = fdt_read_child(fdt, 0, "cpus");
     unsigned ac = 0;
     unsigned sc = 0;
-    int node;
+    int depth = 0;
 
     if (cpus < 0 || !fdt_read_bus_cells(fdt, cpus, &ac, &sc)) {
         log_warn("device tree: no usable /cpus node; one CPU is used");
         return;
     }
-    fdt_for_each_subnode(node, fdt, cpus)
-    {
-        if (is_usable_cpu(fdt, node)) {
+    for (int node = fdt_read_next_node(fdt, cpus, &depth); node >= 0 && depth > 0;
+         node = fdt_read_next_node(fdt, node, &depth)) {
+        if (depth == 1 && is_usable_cpu(fdt, node)) {
             announce_cpu(fdt, node, ac, boot_hw_id);
         }
     }
@@ -441,9 +437,10 @@ enum status fdt_enum_scan(const struct boot_info *bi)
     if (!bi->fdt_va) {
         return E_NOENT;
     }
+    fdt_read_forget();
     tree = bi->fdt_va;
     w.console = find_console(tree, bi->stdout_path);
-    find_psci(tree);
+    psci_method = NULL;
     announce_cpus(tree, bi->boot_cpu_hw_id);
     return walk_tree(&w);
 }

@@ -6,10 +6,128 @@
 
 #include <string.h>
 
+#define PROPS_MAX 24
+#define TAG 4 // bytes of a token, and what all is aligned to
+
+// One node's properties in the order of the tree; `complete`: these are all.
+static struct {
+    const void *fdt;
+    int node;
+    unsigned count;
+    bool complete;
+    struct {
+        const char *name;
+        const void *value;
+        int len;
+    } props[PROPS_MAX];
+} seen;
+
+void fdt_read_forget(void)
+{
+    seen.fdt = NULL;
+}
+
+static uint32_t word_at(const void *fdt, int at)
+{
+    return fdt32_ld((const fdt32_t *)((const char *)fdt + fdt_off_dt_struct(fdt) + at));
+}
+
+const char *fdt_read_name(const void *fdt, int node)
+{
+    return (const char *)fdt + fdt_off_dt_struct(fdt) + node + TAG;
+}
+
+// Where the first token inside a node is.
+static int inside(const void *fdt, int node)
+{
+    return node + TAG + (int)align_up(strlen(fdt_read_name(fdt, node)) + 1, (uint64_t)TAG);
+}
+
+static int after_property(const void *fdt, int at)
+{
+    return at + 3 * TAG + (int)align_up(word_at(fdt, at + TAG), (uint64_t)TAG);
+}
+
+int fdt_read_next_node(const void *fdt, int node, int *depth)
+{
+    for (int at = inside(fdt, node);;) {
+        switch (word_at(fdt, at)) {
+        case FDT_BEGIN_NODE:
+            (*depth)++;
+            return at;
+        case FDT_END_NODE:
+            (*depth)--;
+            at += TAG;
+            break;
+        case FDT_PROP:
+            at = after_property(fdt, at);
+            break;
+        case FDT_NOP:
+            at += TAG;
+            break;
+        default:
+            return -FDT_ERR_NOTFOUND;
+        }
+    }
+}
+
+int fdt_read_child(const void *fdt, int node, const char *name)
+{
+    int depth = 0;
+
+    for (int n = fdt_read_next_node(fdt, node, &depth); n >= 0 && depth > 0;
+         n = fdt_read_next_node(fdt, n, &depth)) {
+        if (depth == 1 && strcmp(fdt_read_name(fdt, n), name) == 0) {
+            return n;
+        }
+    }
+    return -FDT_ERR_NOTFOUND;
+}
+
+static void remember(const void *fdt, int node)
+{
+    const char *strings = (const char *)fdt + fdt_off_dt_strings(fdt);
+    int at = inside(fdt, node);
+
+    seen.fdt = fdt;
+    seen.node = node;
+    seen.count = 0;
+    seen.complete = true;
+    for (uint32_t tag = word_at(fdt, at); tag == FDT_PROP || tag == FDT_NOP; tag = word_at(fdt, at)) {
+        if (tag == FDT_NOP) {
+            at += TAG;
+            continue;
+        }
+        if (seen.count == PROPS_MAX) {
+            seen.complete = false;
+            return;
+        }
+        seen.props[seen.count].len = (int)word_at(fdt, at + TAG);
+        seen.props[seen.count].name = strings + word_at(fdt, at + 2 * TAG);
+        seen.props[seen.count].value = (const char *)fdt + fdt_off_dt_struct(fdt) + at + 3 * TAG;
+        seen.count++;
+        at = after_property(fdt, at);
+    }
+}
+
+const void *fdt_read_value(const void *fdt, int node, const char *name, int *len)
+{
+    if (seen.fdt != fdt || seen.node != node) {
+        remember(fdt, node);
+    }
+    for (unsigned i = 0; i < seen.count; i++) {
+        if (seen.props[i].name[0] == name[0] && strcmp(seen.props[i].name, name) == 0) {
+            *len = seen.props[i].len;
+            return seen.props[i].value;
+        }
+    }
+    return seen.complete ? NULL : fdt_getprop(fdt, node, name, len);
+}
+
 const char *fdt_read_string_list(const void *fdt, int node, const char *name, int *len)
 {
     int n = 0;
-    const char *text = fdt_getprop(fdt, node, name, &n);
+    const char *text = fdt_read_value(fdt, node, name, &n);
 
     if (!text || n <= 0 || text[n - 1] != '\0') {
         return NULL;
@@ -21,7 +139,7 @@ const char *fdt_read_string_list(const void *fdt, int node, const char *name, in
 const char *fdt_read_string(const void *fdt, int node, const char *name)
 {
     int len = 0;
-    const char *text = fdt_getprop(fdt, node, name, &len);
+    const char *text = fdt_read_value(fdt, node, name, &len);
 
     return text && len > 0 && memchr(text, 0, (size_t)len) ? text : NULL;
 }
@@ -29,7 +147,7 @@ const char *fdt_read_string(const void *fdt, int node, const char *name)
 const fdt32_t *fdt_read_array(const void *fdt, int node, const char *name, unsigned *cells)
 {
     int len = 0;
-    const fdt32_t *p = fdt_getprop(fdt, node, name, &len);
+    const fdt32_t *p = fdt_read_value(fdt, node, name, &len);
 
     if (!p || len < 0 || (unsigned)len % sizeof(fdt32_t) != 0) {
         return NULL;
@@ -48,6 +166,22 @@ bool fdt_read_u32(const void *fdt, int node, const char *name, uint32_t *out)
     }
     *out = fdt32_ld(p);
     return true;
+}
+
+int fdt_read_by_phandle(const void *fdt, uint32_t phandle)
+{
+    int depth = 1;
+
+    for (int node = 0; node >= 0 && depth > 0; node = fdt_read_next_node(fdt, node, &depth)) {
+        uint32_t value = 0;
+
+        if ((fdt_read_u32(fdt, node, "phandle", &value) ||
+             fdt_read_u32(fdt, node, "linux,phandle", &value)) &&
+            value == phandle) {
+            return node;
+        }
+    }
+    return -FDT_ERR_NOTFOUND;
 }
 
 bool fdt_read_u64(const void *fdt, int node, const char *name, uint64_t *out)
@@ -72,24 +206,30 @@ bool fdt_read_cells(const fdt32_t *p, unsigned cells, uint64_t *out)
     return true;
 }
 
+static bool read_cell_count(const void *fdt, int node, const char *name, unsigned otherwise, unsigned *out)
+{
+    int len = 0;
+    const fdt32_t *p = fdt_read_value(fdt, node, name, &len);
+
+    *out = otherwise;
+    if (!p) {
+        return true;
+    }
+    *out = len == sizeof(*p) ? fdt32_ld(p) : UINT32_MAX;
+    return *out <= FDT_MAX_NCELLS;
+}
+
 bool fdt_read_bus_cells(const void *fdt, int node, unsigned *addr_cells, unsigned *size_cells)
 {
-    int addr = fdt_address_cells(fdt, node);
-    int size = fdt_size_cells(fdt, node);
-
-    if (addr < 0 || size < 0) {
-        return false;
-    }
-    *addr_cells = (unsigned)addr;
-    *size_cells = (unsigned)size;
-    return true;
+    return read_cell_count(fdt, node, "#address-cells", 2, addr_cells) &&
+           read_cell_count(fdt, node, "#size-cells", 1, size_cells) && *addr_cells > 0;
 }
 
 bool fdt_read_enabled(const void *fdt, int node)
 {
     int len = 0;
 
-    if (!fdt_getprop(fdt, node, "status", &len)) {
+    if (!fdt_read_value(fdt, node, "status", &len)) {
         return true;
     }
 

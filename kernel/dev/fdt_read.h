@@ -9,6 +9,22 @@
 
 #include <libfdt.h>
 
+// The properties of the node read last are remembered, so a caller that reads several walks them once. Forgets them:
+// before a tree is read whose bytes may have changed. Everything here runs on the boot CPU.
+void fdt_read_forget(void);
+
+// The walk over a tree that fdt_check_full() has found sound, without checking everything again at each step (which makes
+// libfdt's own walk the larger part of booting). As fdt_next_node(), fdt_get_name() and fdt_subnode_offset().
+int fdt_read_next_node(const void *fdt, int node, int *depth);
+const char *fdt_read_name(const void *fdt, int node);
+int fdt_read_child(const void *fdt, int node, const char *name);
+
+// The node with this phandle, negative when there is none.
+int fdt_read_by_phandle(const void *fdt, uint32_t phandle);
+
+// The value of a property, NULL when there is none.
+const void *fdt_read_value(const void *fdt, int node, const char *name, int *len);
+
 // A text property: at least one byte, NUL-terminated inside its length. NULL otherwise.
 const char *fdt_read_string(const void *fdt, int node, const char *name);
 

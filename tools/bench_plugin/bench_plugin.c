@@ -7,6 +7,7 @@
 // file named by `out=`, a line each:
 //   entry TOTAL PAGES        instructions of the whole machine before the guest's first, 4 KiB pages the hypervisor wrote
 //   series N BATCHES COUNT   hypervisor instructions in the cheapest batch of series N
+//   profile PC COUNT         the same instructions by address, every 16 bytes (with `profile=1`)
 //   trace N PC...            all of them from the last entry into the hypervisor of that series (with `trace=1`)
 //
 // QEMU's plugin interface, version 1, is declared here as far as it is used; Debian ships no header for it. `TBs` are
@@ -54,16 +55,19 @@ EXPORT int qemu_plugin_install(plugin_id id, const void *info, int argc, char **
 #define MARK_END 0x4c02u
 #define MARK_SERIES 0x4c03u
 #define MARK_ENTRY 0x4c04u
+#define PROFILE_SHIFT 4
+#define PROFILE_SIZE (UINT64_C(1) << (20 - PROFILE_SHIFT)) // one MiB of text
 #define TRACE_MAX 20000
 #define PAGE_SHIFT 12
 #define RAM_BASE UINT64_C(0x40000000)
 #define RAM_PAGES (UINT64_C(1) << 20)
 
 static FILE *out;
-static bool want_trace, in_guest = true, started, in_batch;
+static bool want_trace, want_profile, in_guest = true, started, in_batch;
 static uint64_t executed, count, best, batches, series, pages_written;
 static uint64_t trace[TRACE_MAX];
 static unsigned trace_count;
+static uint64_t profile[PROFILE_SIZE];
 static uint8_t written[RAM_PAGES / 8];
 
 static void host_insn(unsigned cpu, void *data)
@@ -71,6 +75,9 @@ static void host_insn(unsigned cpu, void *data)
     (void)cpu;
     executed++;
     count++;
+    if (!started) {
+        profile[((uintptr_t)data - IMAGE_VA) >> PROFILE_SHIFT & (PROFILE_SIZE - 1)]++;
+    }
     if (in_guest && in_batch) {
         trace_count = 0;
     }
@@ -122,6 +129,21 @@ static void series_end(void)
     trace_count = 0;
 }
 
+static void entered(void)
+{
+    fprintf(out, "entry %" PRIu64 " %" PRIu64 "\n", executed, pages_written);
+    for (uint64_t i = 0; i < PROFILE_SIZE && want_profile; i++) {
+        if (profile[i]) {
+            fprintf(out, "profile %" PRIx64 " %" PRIu64 "\n", IMAGE_VA + (i << PROFILE_SHIFT), profile[i]);
+        }
+    }
+    for (uint64_t i = 0; i < RAM_PAGES && want_profile; i++) {
+        if (written[i / 8] >> i % 8 & 1) {
+            fprintf(out, "page %" PRIx64 "\n", i << PAGE_SHIFT);
+        }
+    }
+}
+
 static void mark_insn(unsigned cpu, void *data)
 {
     other_insn(cpu, data);
@@ -140,7 +162,7 @@ static void mark_insn(unsigned cpu, void *data)
         break;
     case MARK_ENTRY:
         if (!started) {
-            fprintf(out, "entry %" PRIu64 " %" PRIu64 "\n", executed, pages_written);
+            entered();
         }
         started = true;
         break;
@@ -187,6 +209,8 @@ int qemu_plugin_install(plugin_id id, const void *info, int argc, char **argv)
             out = fopen(argv[i] + 4, "w");
         } else if (strcmp(argv[i], "trace=1") == 0) {
             want_trace = true;
+        } else if (strcmp(argv[i], "profile=1") == 0) {
+            want_profile = true;
         }
     }
     if (!out) {

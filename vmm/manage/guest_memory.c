@@ -29,8 +29,7 @@ static void scrub_extent(const struct gmem_extent *e)
         uint64_t step = min_u64(ZERO_STEP, e->size - off);
         void *va = arch_phys_to_virt(hpa(e->hpa.v + off));
 
-        arch_zero_pages(va, step);
-        arch_dcache_clean_invalidate(va, step);
+        arch_zero_pages_coherent(va, step);
     }
 }
 

@@ -211,3 +211,9 @@ void arch_zero_pages(void *va, uint64_t size)
                      : "memory");
     }
 }
+
+void arch_zero_pages_coherent(void *va, uint64_t size)
+{
+    arch_zero_pages(va, size);
+    arch_dcache_clean_invalidate(va, size);
+}

@@ -48,6 +48,11 @@ static void measure_first_touch(void)
     }
 }
 
+void role_calls(void)
+{
+    measure("hvc_psci_version", batch_hvc, PSCI_VERSION, 0, 1);
+}
+
 void role_exits(void)
 {
     measure_first_touch();
