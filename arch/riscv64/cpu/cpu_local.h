@@ -12,3 +12,6 @@ void context_start(void);
 bool probe_access(volatile uint32_t *va, uint32_t *value, bool write);
 // Can this hart use stimecmp? False when reading it traps.
 bool probe_stimecmp(void);
+// Does the firmware let us clean and zero cache blocks? The block around `va` is zeroed.
+bool probe_cbo_clean(const void *va);
+bool probe_cbo_zero(void *va);

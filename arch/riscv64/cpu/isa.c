@@ -130,6 +130,24 @@ static void scan_harts(const void *fdt, int cpus)
     }
 }
 
+// What is there but kept from us by the firmware does not count.
+static void drop_closed(void)
+{
+    static _Alignas(1024) uint8_t block[1024]; // larger than any block that is accepted
+
+    if (isa_has(ISA_SSTC) && !probe_stimecmp()) {
+        have &= ~BIT64(ISA_SSTC);
+    }
+    if (isa_has(ISA_ZICBOM) && (!is_power_of_two(cbom_block) || !probe_cbo_clean(block))) {
+        have &= ~BIT64(ISA_ZICBOM);
+    }
+    if (isa_has(ISA_ZICBOZ) && (!is_power_of_two(cboz_block) || cboz_block > sizeof(block) || !probe_cbo_zero(block))) {
+        have &= ~BIT64(ISA_ZICBOZ);
+    }
+    cbom_block = isa_has(ISA_ZICBOM) ? cbom_block : 0;
+    cboz_block = isa_has(ISA_ZICBOZ) ? cboz_block : 0;
+}
+
 void isa_init(const void *fdt)
 {
     int cpus = fdt ? fdt_path_offset(fdt, "/cpus") : -1;
@@ -141,15 +159,7 @@ void isa_init(const void *fdt)
     scan_harts(fdt, cpus);
     hz = cell(fdt, cpus, "timebase-frequency");
     timebase = hz ? hz : DEFAULT_TIMEBASE;
-    if (!isa_has(ISA_ZICBOM)) {
-        cbom_block = 0;
-    }
-    if (!isa_has(ISA_ZICBOZ)) {
-        cboz_block = 0;
-    }
-    if (isa_has(ISA_SSTC) && !probe_stimecmp()) {
-        have &= ~BIT64(ISA_SSTC); // there, but kept from us by the firmware
-    }
+    drop_closed();
 }
 
 bool isa_has(enum isa_ext ext)

@@ -214,6 +214,23 @@ probe_stimecmp:
     fixup   1b, access_failed
     .size probe_stimecmp, . - probe_stimecmp
 
+// bool probe_cbo_clean(const void *va), bool probe_cbo_zero(void *va): are the cache-block operations open to us?
+    .global probe_cbo_clean, probe_cbo_zero
+    .type probe_cbo_clean, %function
+probe_cbo_clean:
+1:  .insn   i 0x0F, 2, x0, a0, 1
+    li      a0, 1
+    ret
+    fixup   1b, access_failed
+    .size probe_cbo_clean, . - probe_cbo_clean
+    .type probe_cbo_zero, %function
+probe_cbo_zero:
+1:  .insn   i 0x0F, 2, x0, a0, 4
+    li      a0, 1
+    ret
+    fixup   1b, access_failed
+    .size probe_cbo_zero, . - probe_cbo_zero
+
 // The guest's memory by its own two-stage translation and privilege (hstatus.SPVP). false when that faults.
     .option arch, +h
 // bool guest_fetch16(uint64_t va, uint16_t *out): with execute permission

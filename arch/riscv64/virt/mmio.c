@@ -121,16 +121,34 @@ enum exit_action exit_mmio(struct guest_frame *f, uint64_t cause, bool full)
     return EXIT_RESUME;
 }
 
+// A guest whose trap vector is no memory would fault for ever.
+static enum exit_action vector_missing(struct guest_frame *f, uint64_t cause, gpa_t where)
+{
+    struct vcpu_exit e = {
+        .kind = VCPU_EXIT_FAULT,
+        .fault = {.reason = "the guest's trap vector (stvec) is not in memory",
+                  .syndrome = cause,
+                  .gva = gva(f->pc),
+                  .gpa = where,
+                  .gpa_valid = true},
+    };
+
+    return exit_upcall(f, &e);
+}
+
 enum exit_action exit_fetch(struct guest_frame *f, uint64_t cause, bool full)
 {
+    uint64_t address = csr_read(stval);
     struct vcpu_exit e = {
         .kind = VCPU_EXIT_MMIO,
         .mmio = {.gpa = fault_gpa(), .size = 4, .exec = true},
     };
-    uint64_t address = csr_read(stval);
 
     if (!full) {
         return EXIT_FULL;
+    }
+    if ((f->sstatus & SSTATUS_SPP) && f->pc == (csr_read(vstvec) & ~UINT64_C(3))) {
+        return vector_missing(f, cause, e.mmio.gpa);
     }
     if (!rv_htinst_is_walk(csr_read(htinst)) && f->vcpu->up->exit(f->vcpu, &e) == VCPU_LEAVE) {
         return EXIT_LEAVE;

@@ -146,10 +146,10 @@ void arch_vcpu_load(struct arch_vcpu *av)
     vtimer_load(av);
     fp_take(av, cpu);
     // A vCPU that comes from another core finds here what it left long ago: its own fences did not reach it.
-    if (av->cpu != cpu || vm_shares_vmid(av->vm, cpu)) {
+    if (vm_shares_vmid(av->vm, cpu) || av->cpu != cpu) {
         atomic_store_explicit(&av->cpu, cpu, memory_order_relaxed);
-        atomic_thread_fence(
-            memory_order_seq_cst); // pairs with the one in sbi_fence.c: that sees us, or we its page tables
+        // Pairs with the one in virt/sbi_smp.c: that sees us here, or we see the page tables it fences for.
+        atomic_thread_fence(memory_order_seq_cst);
         arch_tlb_flush_guest_local();
     }
     av->loaded = true;
