@@ -108,6 +108,9 @@ enum status arch_virt_enable(void)
     if (isa_has(ISA_SSTC) || isa_has(ISA_SVPBMT) || isa_has(ISA_ZICBOM) || isa_has(ISA_ZICBOZ)) {
         csr_write(henvcfg, henvcfg());
     }
+    if (isa_has(ISA_SMSTATEEN) || isa_has(ISA_SSSTATEEN)) {
+        csr_write(0x60C, HSTATEEN_ENVCFG); // hstateen0, which gcc 12 does not know: senvcfg is the guest's
+    }
     if (caps_found.vstimecmp) {
         csr_write(vstimecmp, UINT64_MAX);
     }

@@ -105,3 +105,6 @@ enum cause {
 #define HENVCFG_CBZE BIT64(7)
 #define HENVCFG_PBMTE BIT64(62)
 #define HENVCFG_STCE BIT64(63)
+
+// hstateen0
+#define HSTATEEN_ENVCFG BIT64(62)

@@ -13,6 +13,8 @@ enum isa_ext {
     ISA_H,
     ISA_SSTC,
     ISA_SMAIA,
+    ISA_SMSTATEEN,
+    ISA_SSSTATEEN,
     ISA_SSAIA,
     ISA_SVINVAL,
     ISA_SVNAPOT,
