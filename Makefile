@@ -69,10 +69,14 @@ $(B)/.flags: private export NOW = $(CC) $(filter-out -DLODGE_VERSION=%,$(cflags)
 $(B)/.version: private export NOW = $(VERSION)
 $(B)/kernel/main.o: $(B)/.version
 
+# What runs once or at human speed is small rather than fast.
+cold := kernel/lib/toml% kernel/fs/% kernel/dev/fdt_boot% kernel/dev/fdt_enum% kernel/dev/block% kernel/dev/probe% kernel/log/% kernel/shell/% kernel/mm/vmap.% kernel/main.% vmm/config/% \
+        vmm/firmware/% vmm/loader/% vmm/manage/% vmm/backend/char_% vmm/devices/vpl031.% vmm/irqchip/vgic_save.% \
+        arch/$(ARCH)/boot/% arch/$(ARCH)/virt/a64_% arch/$(ARCH)/virt/idregs.% drivers/serial/% drivers/pci/%
 $(B)/%.o: %.c $(B)/.flags | $(ready)
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(CC) $(cflags) -c -o $@ $<
+	$(Q)$(CC) $(cflags) $(if $(filter $(cold),$<),-Os) -c -o $@ $<
 
 $(B)/%.o: %.S $(B)/.flags | $(ready)
 	@mkdir -p $(@D)

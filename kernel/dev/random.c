@@ -3,10 +3,10 @@
 // A ChaCha20 key stream (RFC 8439, 2.3) keyed with the loader's seed and the boot time.
 #include "kernel/dev/random.h"
 
-#include <libfdt.h>
 #include <string.h>
 
 #include "arch/time.h"
+#include "kernel/dev/fdt_read.h"
 #include "kernel/sync/spinlock.h"
 
 #define KEY_SIZE 32
@@ -24,8 +24,8 @@ extern uintptr_t __stack_chk_guard; // the compiler's; a zero byte at its start 
 __attribute__((no_stack_protector)) void random_init(const struct boot_info *bi)
 {
     int len = 0;
-    int chosen = bi->fdt_va ? fdt_path_offset(bi->fdt_va, "/chosen") : -1;
-    const uint8_t *seed = chosen >= 0 ? fdt_getprop(bi->fdt_va, chosen, "rng-seed", &len) : NULL;
+    int chosen = bi->fdt_va ? fdt_read_child(bi->fdt_va, 0, "chosen") : -1;
+    const uint8_t *seed = chosen >= 0 ? fdt_read_value(bi->fdt_va, chosen, "rng-seed", &len) : NULL;
     uint8_t bytes[KEY_SIZE] = {0};
 
     for (int i = 0; seed && i < len; i++) {

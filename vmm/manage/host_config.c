@@ -124,8 +124,6 @@ static enum status read_sources(const struct sources *s, const struct living *li
     enum status result = E_NOMEM;
 
     page_stats_get(&mem);
-    memset(out, 0, sizeof(*out));
-    memset(errors, 0, sizeof(*errors));
     if (arena) {
         struct config_env env = {
             .arch = LODGE_ARCH,
