@@ -72,6 +72,37 @@ static void run_spin(void)
     }
 }
 
+// The number in base 16 at *text, which moves behind it and one space.
+static uint64_t take_hex(const char **text)
+{
+    uint64_t v = 0;
+
+    for (; **text && **text != ' '; (*text)++) {
+        char c = **text;
+        v = v << 4 | (uint64_t)(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
+    }
+    *text += **text == ' ';
+    return v;
+}
+
+// "peek 50000000", "poke 50000000 2a": a word of memory, where there is some.
+static bool memory_command(void)
+{
+    bool poke = text_starts(line, "poke ");
+    const char *rest = line + 5;
+
+    if (!poke && !text_starts(line, "peek ")) {
+        return false;
+    }
+    uint64_t address = take_hex(&rest);
+    volatile uint32_t *word = (volatile uint32_t *)(uintptr_t)address;
+    if (poke) {
+        *word = (uint32_t)take_hex(&rest);
+    }
+    print("word at 0x%lx: 0x%x\n", address, *word);
+    return true;
+}
+
 static const struct command commands[] = {
     {"help", "this list", run_help},
     {"status", "what this guest knows of itself", run_status},
@@ -89,6 +120,7 @@ static void run_help(void)
     for (unsigned i = 0; i < COMMAND_COUNT; i++) {
         print("  %s: %s\n", commands[i].name, commands[i].help);
     }
+    print("  peek ADDRESS, poke ADDRESS VALUE: a word of memory, in base 16\n");
     print("  anything else is echoed\n");
 }
 
@@ -100,7 +132,9 @@ static void answer(void)
             return;
         }
     }
-    print("echo: %s\n", line);
+    if (!memory_command()) {
+        print("echo: %s\n", line);
+    }
 }
 
 static void take_input(void)

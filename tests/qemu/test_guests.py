@@ -174,3 +174,19 @@ def test_custom_map():
         text = m.shell("cat /proc/iomem", r"80000000-\w+ : System RAM").group(0)
         assert re.match("80000000-", text)
         check_meminfo(m, 384)
+
+
+def test_shared_memory():
+    """One page range, two guests, two places: what one writes the other reads."""
+    def sharer(name, base):
+        return (f'[[vm]]\nname = "{name}"\n[[vm.memory]]\nsize = "16M"\n[[vm.memory]]\nbase = {base:#x}\nsize = "2M"\n'
+                f'kind = "shared"\nshare = "ring"\n[vm.boot]\nkernel = "heartbeat"\n')
+
+    base = FACTS["ram_base"]
+    with Machine(Image(sharer("alpha", base + 0x1000_0000) + sharer("beta", base + 0x2000_0000))) as m:
+        m.expect_all([r"\[alpha\] heartbeat 1\b", r"\[beta\] heartbeat 1\b"])
+        m.enter(f"poke {base + 0x1000_0100:x} c0ffee")
+        m.expect(r"\[alpha\] word at 0x\w+: 0xc0ffee")
+        m.key("n")
+        m.enter(f"peek {base + 0x2000_0100:x}")
+        m.expect(r"\[beta\] word at 0x\w+: 0xc0ffee")
