@@ -398,7 +398,8 @@ static void *device_element(struct schema_context *cx, void *target, const struc
 
 static const char *const crash_values[] = {"stop", "restart", "reboot-host", NULL};
 static const char *const gic_values[] = {"auto", "v2", "v3", NULL};
-static const char *const timer_values[] = {"direct", "trap", NULL};
+static const char *const irqchip_values[] = {"auto", "plic", "aia", NULL};
+static const char *const timer_values[] = {"direct", NULL}; // "trap" comes with an emulated timer
 
 // The rows of [vm.board] are the architecture's.
 static void set_board(struct schema_context *cx, const struct schema_key *key, void *target,
@@ -452,6 +453,11 @@ static const struct schema_key vm_keys[] = {
      .values = gic_values,
      .pos_offset = offsetof(struct vm_config, gic_pos),
      SCHEMA_FIELD(struct vm_config, gic)},
+    {.name = "irqchip",
+     .type = SCHEMA_ENUM,
+     .values = irqchip_values,
+     .pos_offset = offsetof(struct vm_config, irqchip_pos),
+     SCHEMA_FIELD(struct vm_config, irqchip)},
     {.name = "timer", .type = SCHEMA_ENUM, .values = timer_values, SCHEMA_FIELD(struct vm_config, timer)},
     {.name = "boot",
      .type = SCHEMA_TABLE,

@@ -113,7 +113,7 @@ static void test_all_keys(void **state)
          "\"poweroff\"\ncpus = 4\n"
          "[[vm]]\nname = \"Big.one-1\"\ncpus = 3\non_crash = \"reboot-host\"\nautostart = false\ngic = "
          "\"v3\"\n"
-         "timer = \"trap\"\n"
+         "timer = \"direct\"\n"
          "[[vm.memory]]\nbase = 0x4000_0000\nsize = \"1G\"\n[[vm.memory]]\nsize = 0x20_0000\nkind = "
          "\"shared\"\n"
          "share = \"ring\"\n[[vm.memory]]\nsize = \"64K\"\nkind = \"rom\"\n"
@@ -132,7 +132,7 @@ static void test_all_keys(void **state)
     assert_int_equal(vm->on_crash, CRASH_REBOOT_HOST);
     assert_false(vm->autostart);
     assert_int_equal(vm->gic, GIC_V3);
-    assert_int_equal(vm->timer, TIMER_TRAP);
+    assert_int_equal(vm->timer, TIMER_DIRECT);
     assert_int_equal(vm->region_count, 3);
     assert_int_equal(vm->memory, GIB(1)); // RAM alone
     assert_true(vm->regions[0].has_base);
