@@ -143,7 +143,8 @@ static void drop_closed(void)
     if (isa_has(ISA_ZICBOM) && (!is_power_of_two(cbom_block) || !probe_cbo_clean(block))) {
         have &= ~BIT64(ISA_ZICBOM);
     }
-    if (isa_has(ISA_ZICBOZ) && (!is_power_of_two(cboz_block) || cboz_block > sizeof(block) || !probe_cbo_zero(block))) {
+    if (isa_has(ISA_ZICBOZ) &&
+        (!is_power_of_two(cboz_block) || cboz_block > sizeof(block) || !probe_cbo_zero(block))) {
         have &= ~BIT64(ISA_ZICBOZ);
     }
     cbom_block = isa_has(ISA_ZICBOM) ? cbom_block : 0;

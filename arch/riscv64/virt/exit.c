@@ -3,7 +3,7 @@
 // Dispatch of a trap from the guest on its cause (RISC-V Privileged Architecture, 18.6.2).
 #include "arch/riscv64/virt/exit.h"
 
-#include "kernel/sched/thread.h"
+#include "arch/riscv64/virt/virt_local.h"
 
 #define INSN_WFI 0x10500073u
 #define INSN_WRS_NTO 0x00D00073u
@@ -130,7 +130,7 @@ void exit_enter(struct arch_vcpu *av, struct guest_frame *f)
 {
     *f = av->start;
     f->vcpu = av;
-    av->thread = thread_current();
+    vtimer_bind(av);
     av->frame = f;
 }
 

@@ -40,7 +40,9 @@ enum status arch_vcpu_create(struct arch_vcpu *av, struct arch_vm *vm, unsigned 
     av->up = up;
     av->index = index;
     av->cpu = NOWHERE;
-    vtimer_create(av);
+    if (vtimer_create(av) != OK) {
+        return E_NOMEM;
+    }
     vm->harts[index] = av;
     vm->hart_count = index + 1 > vm->hart_count ? index + 1 : vm->hart_count;
     return OK;
@@ -48,7 +50,7 @@ enum status arch_vcpu_create(struct arch_vcpu *av, struct arch_vm *vm, unsigned 
 
 void arch_vcpu_destroy(struct arch_vcpu *av)
 {
-    vtimer_unwatch(av);
+    vtimer_destroy(av);
     av->vm->harts[av->index] = NULL;
     for (unsigned i = 0; i < CPU_MAX; i++) {
         if (fp_owner[i] == av) {

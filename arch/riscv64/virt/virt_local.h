@@ -6,9 +6,14 @@
 #include <asm/vcpu.h>
 #include <asm/virt.h>
 
+#include "kernel/lib/status.h"
+
 // The guest's timer (vtimer.c): vstimecmp where the hart has Sstc, else a host timer that raises the interrupt. Interrupts
 // masked, the vCPU's own CPU.
-void vtimer_create(struct arch_vcpu *av);
+enum status vtimer_create(struct arch_vcpu *av);
+void vtimer_destroy(struct arch_vcpu *av);
+// The calling thread is the one to wake.
+void vtimer_bind(struct arch_vcpu *av);
 void vtimer_load(struct arch_vcpu *av);
 void vtimer_put(struct arch_vcpu *av);
 bool vtimer_expired(const struct arch_vcpu *av);

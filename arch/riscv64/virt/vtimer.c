@@ -5,7 +5,15 @@
 #include "arch/riscv64/virt/exit.h"
 #include "arch/riscv64/virt/virt_local.h"
 #include "arch/time.h"
+#include "kernel/mm/pool.h"
 #include "kernel/sched/thread.h"
+#include "kernel/time/timer.h"
+
+struct vtimer {
+    struct timer timer;
+    bool armed;
+    struct thread *thread; // to be woken
+};
 
 static uint64_t guest_now(const struct arch_vcpu *av)
 {
@@ -40,7 +48,7 @@ static uint64_t host_deadline(const struct arch_vcpu *av)
 
 static void fired(struct timer *t)
 {
-    thread_wake(container_of(t, struct arch_vcpu, timer)->thread);
+    thread_wake(container_of(t, struct vtimer, timer)->thread);
 }
 
 static void arm(struct arch_vcpu *av)
@@ -48,16 +56,32 @@ static void arm(struct arch_vcpu *av)
     uint64_t when = host_deadline(av);
 
     if (when != UINT64_MAX) {
-        timer_set(&av->timer, when);
-        av->timer_armed = true;
+        timer_set(&av->vtimer->timer, when);
+        av->vtimer->armed = true;
     } else {
         vtimer_unwatch(av);
     }
 }
 
-void vtimer_create(struct arch_vcpu *av)
+enum status vtimer_create(struct arch_vcpu *av)
 {
-    timer_setup(&av->timer, fired);
+    av->vtimer = pool_alloc(sizeof(*av->vtimer));
+    if (!av->vtimer) {
+        return E_NOMEM;
+    }
+    timer_setup(&av->vtimer->timer, fired);
+    return OK;
+}
+
+void vtimer_bind(struct arch_vcpu *av)
+{
+    av->vtimer->thread = thread_current();
+}
+
+void vtimer_destroy(struct arch_vcpu *av)
+{
+    vtimer_unwatch(av);
+    pool_free(av->vtimer, sizeof(*av->vtimer));
 }
 
 // A host timer fires on the CPU that armed it, so a vCPU that comes from another one arms it anew.
@@ -115,9 +139,9 @@ void vtimer_rest(struct arch_vcpu *av)
 
 void vtimer_unwatch(struct arch_vcpu *av)
 {
-    if (av->timer_armed) {
-        timer_cancel(&av->timer);
-        av->timer_armed = false;
+    if (av->vtimer->armed) {
+        timer_cancel(&av->vtimer->timer);
+        av->vtimer->armed = false;
     }
 }
 

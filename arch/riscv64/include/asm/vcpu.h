@@ -4,12 +4,11 @@
 #pragma once
 
 #include "kernel/lib/types.h"
-#include "kernel/time/timer.h"
 
 struct arch_vm;
 struct arch_vcpu;
 struct vcpu_upcalls;
-struct thread;
+struct vtimer;
 
 // On the vCPU thread's stack while it is inside arch_vcpu_run(). An exit stores ra, sp, tp, t0-t6, a0-a7 and the return
 // state; the callee-saved registers (and gp, which the hypervisor does not use) are stored only for exits that ask for
@@ -28,6 +27,7 @@ struct guest_csrs {
     uint64_t scounteren, senvcfg; // VS-mode uses the real ones
     uint64_t vstimecmp;           // with Sstc; without: the emulated deadline, in guest time
     uint64_t hvip;
+    uint64_t vsiselect; // with Ssaia
 };
 
 struct guest_fp {
@@ -48,7 +48,5 @@ struct arch_vcpu {
     struct guest_fp fp;
     uint32_t fp_cpu; // the CPU whose FP registers are this vCPU's, if it still owns them
     bool loaded;
-    bool timer_armed;
-    struct timer timer; // virt/vtimer.c
-    struct thread *thread;
+    struct vtimer *vtimer; // virt/vtimer.c
 };
