@@ -39,6 +39,14 @@ ARCHES = {
         "ram_base": 0x4000_0000,
         "image_magic": (0x38, b"ARM\x64"),
     },
+    "riscv64": {
+        "platform": "qemu-riscv64",
+        "cpus": ["rv64", "rv64,sstc=off"],
+        "machine": r"riscv-virtio,qemu",
+        "uname": "riscv64",
+        "ram_base": 0x8000_0000,
+        "image_magic": (0x38, b"RSC\x05"),
+    },
 }
 ARCH = os.environ.get("ARCH") or "aarch64"
 FACTS = ARCHES[ARCH]
