@@ -44,7 +44,7 @@ declare -A CC_PACKAGE=(
 TARGET_CFLAGS="-std=gnu2x -O2 -g -ffreestanding -ffunction-sections -fdata-sections -fno-pic -fno-common
     -fno-omit-frame-pointer -fstack-protector-strong -mstack-protector-guard=global"
 declare -A ARCH_CFLAGS=(
-    [aarch64]="$TARGET_CFLAGS -mgeneral-regs-only -mno-outline-atomics -mbranch-protection=none -mstrict-align"
+    [aarch64]="$TARGET_CFLAGS -mgeneral-regs-only -mno-outline-atomics -mbranch-protection=bti -mstrict-align"
     [riscv64]="$TARGET_CFLAGS -march=rv64imac_zicsr_zifencei -mabi=lp64 -mcmodel=medany"
     [x86_64]="$TARGET_CFLAGS -mgeneral-regs-only -mno-red-zone -mcmodel=kernel -fcf-protection=none"
     [host]="-std=gnu2x -O2 -g"

@@ -11,6 +11,7 @@
 #define DESC_SH_INNER (UINT64_C(3) << 8)
 #define DESC_AP_RES1 BIT64(6)
 #define DESC_AP_RO BIT64(7)
+#define DESC_GP BIT64(50) // guarded page: indirect branches must land on BTI, where the CPU has it
 #define DESC_XN BIT64(54)
 #define DESC_ATTR(n) ((uint64_t)(n) << 2)
 #define DESC_PA MASK64(12, 36)
@@ -57,7 +58,7 @@ static uint64_t leaf_bits(unsigned kind, unsigned level)
     if (kind != EARLY_RW) {
         d |= DESC_AP_RO;
     }
-    return kind == EARLY_RX ? d : d | DESC_XN;
+    return kind == EARLY_RX ? d | DESC_GP : d | DESC_XN;
 }
 
 // Maps the largest page possible at `va` and returns its size; 0 when the pool is empty.
