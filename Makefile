@@ -76,7 +76,7 @@ cold := kernel/lib/toml% kernel/fs/% kernel/dev/fdt_boot% kernel/dev/fdt_enum% k
 $(B)/%.o: %.c $(B)/.flags | $(ready)
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(CC) $(cflags) $(if $(filter $(cold),$<),-Os) -c -o $@ $<
+	$(Q)$(CC) $(cflags) $(if $(filter $(cold),$(filter-out vmm/manage/guest_irqs.c,$<)),-Os) -c -o $@ $<
 
 $(B)/%.o: %.S $(B)/.flags | $(ready)
 	@mkdir -p $(@D)
