@@ -3,9 +3,9 @@
 // The GIC's virtual CPU interface as the virtual controller sees it: list registers and their control.
 //
 // The neutral list-register layout is GICv3's ICH_LR<n>_EL2 (Arm IHI 0069, 12.4.7), which the GICv2 driver
-// converts to GICH_LRn (Arm IHI 0048, 5.3.15). An SGI of a GICv2 guest has its sender in bits 12:10 of VINTID, as the GICv3
-// layout has it for such guests. All calls on the CPU whose interface is meant, interrupts
-// masked.
+// converts to GICH_LRn (Arm IHI 0048, 5.3.15). An SGI of a GICv2 guest has its sender in bits 12:10 of
+// VINTID, as the GICv3 layout has it for such guests. All calls on the CPU whose interface is meant,
+// interrupts masked.
 #pragma once
 
 #include "kernel/lib/types.h"
@@ -70,7 +70,8 @@ struct gic_virt_ops {
     // Interface state that is not in list registers: vmcr and the active priorities.
     void (*load)(const struct gic_virt_state *state); // vmcr, apr
     void (*save)(struct gic_virt_state *state);
-    // The guest that is loaded has no use for this interface: its registers trap. May be NULL: there are none.
+    // The guest that is loaded has no use for this interface: its registers trap. May be NULL: there are
+    // none.
     void (*hide)(bool hidden);
 };
 

@@ -20,6 +20,8 @@ const struct redteam_case redteam_cases[] = {
     {"idle", "WFI, WFE and YIELD without end", case_idle, false},
     {"console", "escape sequences, forged prefixes, a flood", case_console, false},
     {"virtio", "hostile values in virtio registers", case_virtio, false},
+    {"gic-pending", "every interrupt pending at once, disabled and made active while offered", case_gic_pending, false},
+    {"gic-unended", "interrupts that never end, a timer always in the past", case_gic_unended, false},
     {"gic", "random writes to the interrupt controller", case_gic, false},
     {"lost", "vectors in nothing: an endless loop of aborts", case_lost, true},
 };

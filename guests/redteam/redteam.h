@@ -40,5 +40,7 @@ bool case_traps(void);
 bool case_console(void);
 bool case_idle(void);
 bool case_gic(void);
+bool case_gic_pending(void);
+bool case_gic_unended(void);
 bool case_virtio(void);
 bool case_lost(void);

@@ -235,8 +235,8 @@ out_dist:
     return st;
 }
 
-// A GICv2's second part: the CPU interface. GICV has a page for GICC_DIR alone, which is emulated even then: the hardware
-// could not say which of the interrupts without a list register the guest deactivates.
+// A GICv2's second part: the CPU interface. GICV has a page for GICC_DIR alone, which is emulated even
+// then: the hardware could not say which of the interrupts without a list register the guest deactivates.
 static enum status regions_add_v2(struct vgic *g, struct vm *vm)
 {
     struct io_region dist = {.base = g->gicd_base,

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A GICv2 CPU interface in software, for hosts whose own cannot be given to a guest: list registers in memory behind the
-// same operations as the hardware's, so that everything above them is one code. What the guest does with them is in
-// vgic_cpuif_regs.c; the interrupt is signalled by HCR_EL2.VI or VF (arch_vcpu_set_irq()).
+// A GICv2 CPU interface in software, for hosts whose own cannot be given to a guest: list registers in
+// memory behind the same operations as the hardware's, so that everything above them is one code. What the
+// guest does with them is in vgic_cpuif_regs.c; the interrupt is signalled by HCR_EL2.VI or VF
+// (arch_vcpu_set_irq()).
 //
-// A hardware-linked list register means here: the guest's deactivation deactivates the physical interrupt by software.
+// A hardware-linked list register means here: the guest's deactivation deactivates the physical interrupt
+// by software.
 #include "kernel/cpu/cpu.h"
 #include "vmm/core/vcpu.h"
 #include "vmm/irqchip/vgic_state.h"
@@ -109,7 +111,7 @@ void vgic_cpuif_hide(bool hidden)
     }
 }
 
-// ---- as the hardware's --------------------------------------------------------------------------------------
+// ---- as the hardware does it ------------------------------------------------------------------------------
 
 static unsigned lr_count(void)
 {

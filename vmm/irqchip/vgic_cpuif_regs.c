@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The registers of an emulated GICv2 CPU interface (Arm IHI 0048, 4.4, as seen in a virtual machine: 5.5). A register
-// works on the accessing vCPU's interface, which is loaded. What the hardware would tell by a maintenance interrupt is
-// acted upon at once.
+// The registers of an emulated GICv2 CPU interface (Arm IHI 0048, 4.4, as seen in a virtual machine: 5.5).
+// A register works on the accessing vCPU's interface, which is loaded. What the hardware would tell by a
+// maintenance interrupt is acted upon at once.
 #include "kernel/irq/irq.h"
 #include "vmm/irqchip/vgic_state.h"
 

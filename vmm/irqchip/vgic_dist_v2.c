@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The virtual GICv2 distributor: GICD_* register table (Arm IHI 0048, 4.3). Registers of SGIs and PPIs are banked by the
-// accessing vCPU; the rows that GICv3 has too share their functions. One Security state, both groups.
+// The virtual GICv2 distributor: GICD_* register table (Arm IHI 0048, 4.3). Registers of SGIs and PPIs are
+// banked by the accessing vCPU; the rows that GICv3 has too share their functions. One Security state,
+// both groups.
 //
-// An SPI with several targets goes to the first of them: which one takes it is the implementation's choice (IHI 0048, 1.4.3).
+// An SPI with several targets goes to the first of them: which one takes it is the implementation's choice
+// (IHI 0048, 1.4.3).
 #include "vmm/irqchip/vgic_state.h"
 
 #define TYPER_CPUS_SHIFT 5

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Interrupts that go straight into a list register: forwarded timers, SGIs that a vCPU sends to itself, and SPIs of
-// devices that work inside the exits of their vCPU.
+// Interrupts that go straight into a list register: forwarded timers, SGIs that a vCPU sends to itself,
+// and SPIs of devices that work inside the exits of their vCPU.
 //
-// cpu->fast names private interrupts that were put into a list register directly, pending and
-// nothing else, and whose list register nobody has looked at since: hw.lr[] and the block still describe that
-// moment. When one of them comes again and its list register is empty by then, the same value is right again.
-// Whatever changes such an interrupt's properties leads to a flush before the next entry, which looks at all
-// list registers and ends this.
+// cpu->fast names private interrupts that were put into a list register directly, pending and nothing
+// else, and whose list register nobody has looked at since: hw.lr[] and the block still describe that
+// moment. When one of them comes again and its list register is empty by then, the same value is right
+// again. Whatever changes such an interrupt's properties leads to a flush before the next entry, which
+// looks at all list registers and ends this.
 #include "kernel/cpu/cpu.h"
 #include "vmm/core/vcpu.h"
 #include "vmm/irqchip/vgic_state.h"

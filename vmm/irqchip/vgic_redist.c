@@ -30,8 +30,8 @@ static uint64_t read_waker(void *dev, const struct vreg_access *a)
     return f->cpu->waker;
 }
 
-// ChildrenAsleep follows at once. Interrupts wait while ProcessorSleep is 1 (12.11.42), but not because of its value at
-// reset: guests that forget to wake their redistributor work on other virtual GICs, and here.
+// ChildrenAsleep follows at once. Interrupts wait while ProcessorSleep is 1 (12.11.42), but not because of
+// its value at reset: guests that forget to wake their redistributor work on other virtual GICs, and here.
 static void write_waker(void *dev, const struct vreg_access *a)
 {
     const struct vgic_frame *f = dev;

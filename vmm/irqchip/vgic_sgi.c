@@ -2,10 +2,11 @@
 //
 // Software-generated interrupts: ICC_SGI1R_EL1, ICC_ASGI1R_EL1 and ICC_SGI0R_EL1 (Arm IHI 0069, 12.2).
 //
-// With one Security state SGI1R makes interrupts of whichever group the target has configured, SGI0R and ASGI1R
-// only group 0 ones. The target checks that itself, when it flushes.
+// With one Security state SGI1R makes interrupts of whichever group the target has configured, SGI0R and
+// ASGI1R only group 0 ones. The target checks that itself, when it flushes.
 //
-// GICv2 SGIs (GICD_SGIR, Arm IHI 0048, 4.3.15) are told apart by their sender: source[] has a bit for each.
+// GICv2 SGIs (GICD_SGIR, Arm IHI 0048, 4.3.15) are told apart by their sender: source[] has a bit for
+// each.
 #include "vmm/irqchip/vgic_state.h"
 
 #define SGI_TARGET_MASK 0xffffu
@@ -13,10 +14,6 @@
 #define SGI_RS_SHIFT 44
 #define SGI_IRM BIT64(40)
 #define SGI_CLUSTER 16u
-#define SGI_AFF1_SHIFT 16
-#define SGI_AFF1_MASK MASK64(SGI_AFF1_SHIFT, 8)
-#define SGI_FIELDS_ELSEWHERE \
-    (SGI_IRM | MASK64(32, 8) | MASK64(SGI_RS_SHIFT, 4) | MASK64(48, 8)) // Aff2, RS, Aff3
 
 static void send_to_self(struct vgic_cpu *self, unsigned irq, unsigned group)
 {
@@ -90,7 +87,8 @@ void vgic_sgi_send_v2(struct vgic *g, unsigned from, unsigned irq, uint32_t targ
     }
 }
 
-// A GICv2 guest has no such registers; ICC_DIR_EL1 traps while interrupts wait for it outside list registers.
+// A GICv2 guest has no such registers; ICC_DIR_EL1 traps while interrupts wait for it outside list
+// registers.
 __attribute__((noinline)) static void send_other(struct vgic *g, unsigned vcpu, unsigned which,
                                                  uint64_t value)
 {
@@ -105,8 +103,9 @@ __attribute__((noinline)) static void send_other(struct vgic *g, unsigned vcpu, 
     }
 }
 
-__attribute__((noinline)) static void send_any(struct vgic *g, unsigned vcpu, unsigned which, uint64_t value)
+void vgic_send_sgi(struct virqchip *chip, unsigned vcpu, unsigned which, uint64_t value)
 {
+    struct vgic *g = vgic_of(chip);
     unsigned irq = (unsigned)(value >> SGI_INTID_SHIFT & 0xf);
     unsigned group = which == 0;
     uint64_t cluster = sgi_cluster(value);
@@ -132,19 +131,5 @@ __attribute__((noinline)) static void send_any(struct vgic *g, unsigned vcpu, un
         } else if (target < g->chip.vcpu_count) {
             send_to(&g->cpus[target], irq, group);
         }
-    }
-}
-
-// A vCPU's SGI to itself alone needs none of the loops, nor their registers.
-void vgic_send_sgi(struct virqchip *chip, unsigned vcpu, unsigned which, uint64_t value)
-{
-    struct vgic *g = vgic_of(chip);
-    uint64_t place = value & (SGI_FIELDS_ELSEWHERE | SGI_AFF1_MASK | SGI_TARGET_MASK);
-
-    if (!g->v2 && which != GIC_WHICH_DIR &&
-        place == ((uint64_t)(vcpu / SGI_CLUSTER) << SGI_AFF1_SHIFT | UINT64_C(1) << vcpu % SGI_CLUSTER)) {
-        send_to_self(&g->cpus[vcpu], (unsigned)(value >> SGI_INTID_SHIFT & 0xf), which == 0);
-    } else {
-        send_any(g, vcpu, which, value);
     }
 }

@@ -57,7 +57,8 @@
 #define GICR_WAKER_ASLEEP 4u
 #define GIC_IIDR (0x4cu << 24 | 0x43bu) // product 'L', implementer Arm: the layout is Arm's
 
-// What a register write does to the interrupts named by a mask. An operation and its inverse differ in bit 0.
+// What a register write does to the interrupts named by a mask. An operation and its inverse differ in bit
+// 0.
 enum vgic_op {
     VGIC_ENABLE,
     VGIC_DISABLE,
@@ -245,7 +246,8 @@ void vgic_write_priority(void *dev, const struct vreg_access *a);
 extern const struct vreg vgic_dist_rows[], vgic_id_rows[], vgic_rd_rows[], vgic_sgi_rows[];
 extern const unsigned vgic_dist_row_count, vgic_id_row_count, vgic_rd_row_count, vgic_sgi_row_count;
 
-// The distributor's frame is two regions, so that the registers proper need no distinction: dev is struct vgic.
+// The distributor's frame is two regions, so that the registers proper need no distinction: dev is struct
+// vgic.
 enum io_result vgic_dist_access(void *dev, struct io_access *a);
 enum io_result vgic_dist_high_access(void *dev, struct io_access *a); // from GICD_MAP_SIZE on
 enum io_result vgic_redist_access(void *dev, struct io_access *a);    // dev: struct vgic
@@ -280,7 +282,8 @@ void vgic_cpuif_update(struct vgic_cpu *cpu);
 void vgic_cpuif_set_vmcr(struct vgic_cpuif *s, uint32_t vmcr);
 void vgic_cpuif_hide(bool hidden); // the host's own, from the guest of an emulated one
 
-// The lowest priority value that is still masked, and the running priority (0x100: idle), of an interface's VMCR and APR.
+// The lowest priority value that is still masked, and the running priority (0x100: idle), of an
+// interface's VMCR and APR.
 unsigned vgic_running_priority(uint32_t apr);
 uint8_t vgic_group_mask(uint32_t vmcr, bool group1);
 
@@ -302,7 +305,8 @@ void vgic_private_changed(struct vgic_cpu *cpu, uint32_t mask);
 // Other vCPUs are told what concerns them; the caller offers what is in cpu->ready.
 void vgic_sync(struct vgic_cpu *cpu);
 
-// The physical interrupt behind a linked one is deactivated on the guest's behalf. Own CPU for private ones.
+// The physical interrupt behind a linked one is deactivated on the guest's behalf. Own CPU for private
+// ones.
 void vgic_unlink(struct vgic_block *b, unsigned irq);
 
 // What a GICv2 SGI in a list register is to hold: like other interrupts, but one sender at a time.
@@ -312,11 +316,12 @@ void vgic_sgi_return(struct vgic_cpu *cpu, unsigned irq, unsigned source);
 bool vgic_sgi_take(struct vgic_cpu *cpu, unsigned irq, unsigned *source);
 void vgic_sgi_send_v2(struct vgic *g, unsigned from, unsigned irq, uint32_t targets);
 
-// Puts `irq`, which is not in a list register, into the free list register n, if it is deliverable or active.
-// Own CPU.
+// Puts `irq`, which is not in a list register, into the free list register n, if it is deliverable or
+// active. Own CPU.
 void vgic_lr_insert(struct vgic_cpu *cpu, unsigned n, unsigned irq);
 
-// The line of the level-triggered interrupt in list register n was lowered. False: a flush has to see to it. Own CPU.
+// The line of the level-triggered interrupt in list register n was lowered. False: a flush has to see to
+// it. Own CPU.
 bool vgic_lr_lowered(struct vgic_cpu *cpu, unsigned n);
 
 // The guest has emptied list register n: its interrupt is deactivated. Returns the interrupt. Own CPU.
@@ -330,8 +335,8 @@ void vgic_maintenance(struct virqchip *chip, unsigned vcpu);
 // A private interrupt was latched on the owner's CPU: into a list register at once when that is simple.
 void vgic_private_offer(struct vgic_cpu *cpu, unsigned irq);
 
-// An SPI's line was changed on the CPU of the vCPU that it concerns, in one of its exits: straight into its list
-// registers when that is simple. False: the ordinary way. Lock held, interrupts masked.
+// An SPI's line was changed on the CPU of the vCPU that it concerns, in one of its exits: straight into
+// its list registers when that is simple. False: the ordinary way. Lock held, interrupts masked.
 bool vgic_spi_offer(struct vgic *g, unsigned irq, bool level);
 
 bool vgic_forward(struct virqchip *chip, unsigned vcpu, unsigned line, unsigned host_irq);

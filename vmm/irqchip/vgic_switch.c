@@ -5,8 +5,8 @@
 #include "kernel/irq/irq.h"
 #include "vmm/irqchip/vgic_state.h"
 
-// Would the CPU interface signal what this list register holds? Active priorities are known for five bits; with more, some
-// may be signalled that are not: the guest then looks once more.
+// Would the CPU interface signal what this list register holds? Active priorities are known for five bits;
+// with more, some may be signalled that are not: the guest then looks once more.
 static bool signals(const struct vgic *g, const struct gic_virt_state *s, uint64_t v)
 {
     const uint32_t vmcr = (uint32_t)s->vmcr;

@@ -716,7 +716,7 @@ static void test_random(void **state)
     stop();
 }
 
-// ---- the hardware's CPU interface ---------------------------------------------------------------------------
+// ---- the hardware's CPU interface -----------------------------------------------------------------------
 
 static void start_gicv(unsigned vcpus)
 {
