@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "kernel/cpu/cpu.h"
 #include "tests/unit/vmm/irqchip/fake_gic.h"
 
 #define CTLR 0x000
@@ -752,6 +753,87 @@ static void test_lr_writes(void **state)
     stop();
 }
 
+// ProcessorSleep holds interrupts back; its value at reset does not.
+static void test_sleep(void **state)
+{
+    (void)state;
+    start(2);
+    fake_setup_irq(0, SPI, 0x80);
+    fake_setup_irq(0, TIMER, 0x80);
+    assert_int_equal(fake_read(0, fake_gicr(0, 0x14), 4), 6);
+    fake_line(SPI, true);
+    fake_enter(0);
+    fake_write(0, fake_gicr(0, 0x14), 4, 2);
+    idle(0);
+    fake_phys(0, TIMER, true);
+    fake_take_phys(0);
+    fake_sgi(1, 3, 0);
+    idle(0);
+    assert_true(fake_bit(0, SPI, ISPENDR));
+    fake_write(1, fake_gicr(0, 0x14), 4, 0); // by the other one
+    assert_int_equal(fake_read(0, fake_gicr(0, 0x14), 4), 0);
+    fake_setup_irq(0, 3, 0x40);
+    serve(0, 3);
+    assert_int_equal(fake_ack(0), TIMER);
+    fake_phys(0, TIMER, false);
+    fake_end(0, TIMER);
+    serve(0, SPI);
+    stop();
+}
+
+// What the guest masked at its CPU interface does not wake it.
+static void test_pending_masked(void **state)
+{
+    (void)state;
+    start(1);
+    fake_setup_irq(0, SPI, 0x80);
+    fake_line(SPI, true);
+    fake_enter(0);
+    assert_true(fake.chip->ops->pending(fake.chip, 0));
+    fake_here()->vmcr = VMCR_GRP0 | UINT64_C(0xf8) << VMCR_PMR_SHIFT; // its group is off
+    assert_false(fake.chip->ops->pending(fake.chip, 0));
+    fake_here()->vmcr = VMCR_GRP1 | UINT64_C(0x80) << VMCR_PMR_SHIFT; // not above the mask
+    assert_false(fake.chip->ops->pending(fake.chip, 0));
+    fake.chip->ops->put(fake.chip, 0);
+    assert_false(fake.chip->ops->pending(fake.chip, 0));
+    fake.chip->ops->load(fake.chip, 0);
+    fake_here()->vmcr = VMCR_GRP1 | UINT64_C(0x88) << VMCR_PMR_SHIFT;
+    assert_true(fake.chip->ops->pending(fake.chip, 0));
+    fake_here()->apr = 1u << (0x40 / 8); // something more urgent runs
+    assert_false(fake.chip->ops->pending(fake.chip, 0));
+    fake_here()->apr = 0;
+    serve(0, SPI);
+    stop();
+}
+
+// A device inside the vCPU's own exit: no request, no flush.
+static void test_line_in_exit(void **state)
+{
+    (void)state;
+    start(1);
+    fake_setup_irq(0, SPI, 0x80);
+    fake_enter(0);
+    fake.vcpu[0].thread = this_cpu()->current;
+    this_cpu()->loaded_vcpu = &fake.vcpu[0];
+    fake.notifies = 0;
+    for (unsigned i = 0; i < 3; i++) {
+        fake_line(SPI, true);
+        assert_int_equal(fake_iar(), SPI);
+        fake_line(SPI, false);
+        fake_eoir(SPI);
+        assert_int_equal(fake_eisr(), 0); // nothing left to tell
+        assert_int_equal(fake_elrsr(), MASK64(0, lr_count));
+        fake_enter(0);
+        vgic_maintenance(fake.chip, 0); // finds it out some time
+    }
+    fake_line(SPI, true);
+    fake_line(SPI, false);
+    assert_int_equal(fake_iar(), FAKE_SPURIOUS);
+    assert_int_equal(fake.notifies, 0);
+    this_cpu()->loaded_vcpu = NULL;
+    stop();
+}
+
 static void test_create_errors(void **state)
 {
     struct virqchip *chip;
@@ -829,6 +911,9 @@ int main(void)
         WITH_LRS(test_reset),
         WITH_LRS(test_lr_writes),
         WITH_LRS(test_reset_while_loaded),
+        WITH_LRS(test_sleep),
+        WITH_LRS(test_pending_masked),
+        WITH_LRS(test_line_in_exit),
         cmocka_unit_test_setup(test_create_errors, few),
     };
 
