@@ -117,7 +117,7 @@ enum exit_action exit_mmio(struct guest_frame *f, uint64_t cause, bool full)
         f->pc += a.length;
         return EXIT_RESUME;
     }
-    inject(f, access_fault(cause), csr_read(stval));
+    inject(f, a.kind == RV_ATOMIC ? CAUSE_STORE_ACCESS : access_fault(cause), csr_read(stval));
     return EXIT_RESUME;
 }
 

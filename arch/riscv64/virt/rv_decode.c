@@ -11,6 +11,7 @@ enum {
     OP_STORE_FP = 0x27,
     OP_AMO = 0x2F
 };
+#define FUNCT5_LR 2u
 
 static unsigned bits(uint32_t insn, unsigned low, unsigned width)
 {
@@ -58,7 +59,7 @@ static struct rv_access decode_wide(uint32_t insn)
     case OP_STORE_FP:
         return decode_fp(insn, RV_STORE, bits(insn, 20, 5));
     case OP_AMO:
-        return access(RV_ATOMIC, 0, 0);
+        return access(bits(insn, 27, 5) == FUNCT5_LR ? RV_RESERVE : RV_ATOMIC, 0, 0);
     case OP_MISC_MEM:
         return access(bits(insn, 12, 3) == 2 ? RV_CACHE : RV_UNKNOWN, 0, 0);
     default:

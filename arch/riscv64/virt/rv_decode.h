@@ -12,8 +12,9 @@ enum rv_kind {
     RV_UNKNOWN,
     RV_LOAD,
     RV_STORE,
-    RV_ATOMIC, // LR, SC, AMO: cannot be emulated
-    RV_CACHE,  // cbo.*, prefetch: no effect on device registers
+    RV_ATOMIC,  // SC, AMO: cannot be emulated; faults are a store's, whatever part of it faulted
+    RV_RESERVE, // LR: cannot be emulated
+    RV_CACHE,   // cbo.*, prefetch: no effect on device registers
     RV_KIND_COUNT
 };
 

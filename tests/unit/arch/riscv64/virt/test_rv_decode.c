@@ -42,7 +42,7 @@ static const struct row {
     {0x01e5b027, "fsd ft10, 0(a1)", RV_STORE, 4, 8, 30, FP},
     {0x02058007, "vle8.v v0, (a1)", RV_UNKNOWN, 4, 0, 0, 0},
     {0x00b6252f, "amoadd.w a0, a1, (a2)", RV_ATOMIC, 4, 0, 0, 0},
-    {0x1005b52f, "lr.d a0, (a1)", RV_ATOMIC, 4, 0, 0, 0},
+    {0x1005b52f, "lr.d a0, (a1)", RV_RESERVE, 4, 0, 0, 0},
     {0x18b6252f, "sc.w a0, a1, (a2)", RV_ATOMIC, 4, 0, 0, 0},
     {0x0025a00f, "cbo.flush (a1)", RV_CACHE, 4, 0, 0, 0},
     {0x0000100f, "fence.i", RV_UNKNOWN, 4, 0, 0, 0},

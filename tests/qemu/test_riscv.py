@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What only riscv64 has: a CPU without H, timers without Sstc, hostile SBI calls and CSR accesses."""
+import pytest
+from lodge import ARCH, Image, Machine, vm
+from scenarios import HEARTBEAT
+
+pytestmark = pytest.mark.skipif(ARCH != "riscv64", reason="of riscv64")
+
+
+def test_hostile_calls():
+    """Every case passes, the neighbour beats on (on the same CPU)."""
+    with Machine(Image(HEARTBEAT + vm("red", "rvteam")), smp=1) as m:
+        m.expect(r"rvteam: (\d+) of \1 passed")
+        m.expect(r"heartbeat [2-9]")
+
+
+def test_no_hypervisor_extension():
+    with Machine(Image(HEARTBEAT), cpu="rv64,h=off") as m:
+        m.expect(r"no hypervisor extension")
+
+
+def test_emulated_timer():
+    with Machine(Image(HEARTBEAT + vm("other", "heartbeat")), smp=1, cpu="rv64,sstc=off") as m:
+        m.expect(r"guest timer emulated")
+        m.expect(r"\[heartbeat\] heartbeat 3")
+        m.expect(r"\[other\] heartbeat 3")
