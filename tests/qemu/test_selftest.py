@@ -7,7 +7,7 @@ from test_boot import enter
 def suite_passes(m):
     failed = []
     while True:
-        match = m.expect(r"selftest: (\d+) passed, (\d+) failed", r"selftest: (\S+) (FAILED[^\r\n]*|ok)")
+        match = m.expect(r"selftest: (\d+) passed, (\d+) failed", r"selftest: ([^\r\n]+) (FAILED|ok)\r", timeout=600)
         if match.group(1).isdigit():
             break
         if match.group(2) != "ok":

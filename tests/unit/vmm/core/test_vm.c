@@ -1,0 +1,483 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A VM of scripted vCPUs: what exits do, requests, starting and stopping vCPUs against each other, pause, calls, the fault
+// card, another life after a reset.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "arch/host/host.h"
+#include "arch/mmu.h"
+#include "arch/time.h"
+#include "kernel/cpu/cpu.h"
+#include "kernel/log/log.h"
+#include "kernel/mm/page.h"
+#include "kernel/mm/pool.h"
+#include "vmm/core/vcpu.h"
+
+#define RAM UINT64_C(0x40000000)
+#define VCPUS 3
+#define SECOND HOST_HZ
+
+static struct vm vm;
+static struct vm_config config;
+static struct gmem_extent extent;
+static struct gmem_region region;
+static uint16_t pcpus[VCPUS];
+static unsigned stops;
+static uint8_t *ram;
+
+static void stopped(struct vm *v)
+{
+    assert_ptr_equal(v, &vm);
+    stops++;
+}
+
+static const struct vm_manager_ops ops = {.stopped = stopped};
+static const struct vcpu_entry entry = {.pc = RAM + 0x1000, .arg = 0x77};
+
+// ---- the machine -----------------------------------------------------------------------------------------------------
+
+static void make(unsigned cpus, unsigned vcpus)
+{
+    host_boot(MIB(64), cpus);
+    memset(&vm, 0, sizeof(vm));
+    memset(&config, 0, sizeof(config));
+    strcpy(config.name, "test");
+    strcpy(config.where.file, "test.toml");
+    config.where.line = 3;
+    config.cpus = vcpus;
+    config.sched.priority = PRIO_VCPU_DEFAULT;
+    vm.config = &config;
+    vm.manager = &ops;
+    stops = 0;
+    for (unsigned i = 0; i < VCPUS; i++) {
+        pcpus[i] = (uint16_t)(i % cpus);
+        host_guest_script(i, NULL, 0);
+    }
+    assert_int_equal(vm_core_create(&vm, pcpus), OK);
+    assert_int_equal(page_alloc_range(MIB(2), BLOCK_SIZE, &extent.hpa), OK);
+    extent.offset = 0;
+    extent.size = MIB(2);
+    region = (struct gmem_region){.base = gpa(RAM),
+                                  .size = MIB(2),
+                                  .kind = GMEM_RAM,
+                                  .perm = PERM_R | PERM_W | PERM_X,
+                                  .extent_count = 1,
+                                  .extents = &extent};
+    ram = arch_phys_to_virt(extent.hpa);
+    memset(ram, 0, MIB(2));
+    assert_int_equal(vm_map_region(&vm, &region), OK);
+    (void)host_console_take();
+}
+
+static bool gone(void *ctx)
+{
+    return *(bool *)ctx;
+}
+
+static void destroy_main(void *arg)
+{
+    vm_core_destroy(&vm);
+    *(bool *)arg = true;
+}
+
+static bool in_worker(void (*fn)(void *arg), bool *done)
+{
+    struct thread *t =
+        thread_create(&(struct thread_attr){.name = "test", .entry = fn, .arg = done, .prio = PRIO_WORKER});
+
+    assert_non_null(t);
+    *done = false;
+    thread_start(t);
+    return host_run_until(gone, done, 20ull * SECOND);
+}
+
+static void end(void)
+{
+    bool done;
+
+    assert_true(in_worker(destroy_main, &done));
+    assert_int_equal(vm_vmids_used(), 0);
+}
+
+static bool is_off(void *ctx)
+{
+    (void)ctx;
+    return vm.running_vcpus == 0;
+}
+
+static void run_to_end(void)
+{
+    assert_true(host_run_until(is_off, NULL, 20ull * SECOND));
+}
+
+static void run_ms(unsigned ms)
+{
+    (void)host_run_until(NULL, NULL, 0);
+    host_time_advance(time_from_ms(ms));
+    (void)host_run_until(NULL, NULL, 0);
+}
+
+// ---- exits -----------------------------------------------------------------------------------------------------------
+
+static enum io_result device(void *dev, struct io_access *a)
+{
+    *(uint64_t *)dev = a->offset << 8 | a->value;
+    a->value = 0x55;
+    return a->offset == 8 ? IO_BAD : IO_DONE;
+}
+
+static void test_mmio(void **state)
+{
+    uint64_t seen = 0;
+    struct io_region io = {.base = 0x1000, .size = 0x100, .access = device, .dev = &seen, .name = "thing"};
+    struct host_step steps[] = {
+        {.exit = {.kind = VCPU_EXIT_MMIO, .mmio = {.gpa = {0x1004}, .size = 4}}},
+        {.exit = {.kind = VCPU_EXIT_MMIO,
+                  .mmio = {.gpa = {0x1010}, .size = 4, .write = true, .value = 0xAB}}},
+        {.exit = {.kind = VCPU_EXIT_MMIO, .mmio = {.gpa = {0x1008}, .size = 4}}},
+        {.exit = {.kind = VCPU_EXIT_MMIO, .mmio = {.gpa = {0x5000}, .size = 4}}},
+        {.exit = {.kind = VCPU_EXIT_MMIO, .mmio = {.gpa = {0x1004}, .size = 4, .exec = true}}},
+        {.exit = {.kind = VCPU_EXIT_PIO, .pio = {.port = 0x99, .size = 2}}},
+    };
+
+    (void)state;
+    make(1, 1);
+    assert_int_equal(io_bus_add(&vm.mmio, &io, NULL), OK);
+    host_guest_script(0, steps, ARRAY_SIZE(steps));
+    vm_start(&vm, &entry);
+    run_to_end();
+    assert_int_equal(steps[0].exit.mmio.value, 0x55);
+    assert_int_equal(steps[0].verdict, VCPU_RESUME);
+    assert_int_equal(seen >> 8, 8); // the last one that reached it
+    assert_int_equal(steps[1].verdict, VCPU_RESUME);
+    for (unsigned i = 2; i < 5; i++) {
+        assert_int_equal(steps[i].verdict, VCPU_ABORT);
+    }
+    assert_int_equal(steps[5].exit.pio.value, 0xFFFF);
+    assert_int_equal(vm.vcpus[0]->exits[VCPU_EXIT_MMIO].count, 5);
+    assert_int_equal(vm.vcpus[0]->exits[VCPU_EXIT_MMIO].timed, 0);
+    assert_int_equal(vm.state, VM_STOPPING);
+    assert_int_equal(vm.stop_reason, VM_STOP_POWEROFF);
+    assert_true(stops >= 1);
+    end();
+}
+
+static void slow(struct arch_vcpu *av)
+{
+    (void)av;
+    vcpu_time_exits(true);
+}
+
+static void test_timed_exits(void **state)
+{
+    struct host_step steps[] = {
+        {.kind = HOST_STEP_CALL, .fn = slow},
+        {.exit = {.kind = VCPU_EXIT_MMIO, .mmio = {.gpa = {0x5000}, .size = 4}}},
+        {.exit = {.kind = VCPU_EXIT_MMIO, .mmio = {.gpa = {0x5000}, .size = 4}}},
+    };
+
+    (void)state;
+    make(1, 1);
+    host_guest_script(0, steps, ARRAY_SIZE(steps));
+    vm_start(&vm, &entry);
+    run_to_end();
+    vcpu_time_exits(false);
+    assert_int_equal(vm.vcpus[0]->exits[VCPU_EXIT_MMIO].timed, 2);
+    end();
+}
+
+// ---- vCPUs start and stop each other ---------------------------------------------------------------------------------
+
+static void let_others(struct arch_vcpu *av)
+{
+    (void)av;
+    host_cpu_yield();
+}
+
+#define YIELD                                    \
+    {                                            \
+        .kind = HOST_STEP_CALL, .fn = let_others \
+    }
+#define ON(t, e)                                                                               \
+    {                                                                                          \
+        .exit = {.kind = VCPU_EXIT_CPU_ON, .cpu_on = {.target = (t), .entry = (e), .arg = 9} } \
+    }
+#define STATE_OF(t)                                                                                         \
+    {                                                                                                       \
+        .exit = {.kind = VCPU_EXIT_HYPERCALL, .hypercall = {.function = VCPU_CALL_CPU_STATE, .args = {t}} } \
+    }
+
+static void test_cpu_on(void **state)
+{
+    struct host_step first[] = {
+        ON(7, RAM),          // no such CPU
+        ON(0, RAM),          // itself: it is on
+        ON(1, RAM - 4),      // entry outside RAM
+        STATE_OF(1),         // off
+        ON(1, RAM + 0x2000), // good
+        ON(1, RAM + 0x3000), // already: coming up or on
+        YIELD,
+        STATE_OF(9),
+    };
+    struct host_step second[] = {{.kind = HOST_STEP_RUN, .ticks = 1000},
+                                 {.exit = {.kind = VCPU_EXIT_CPU_OFF}}};
+
+    (void)state;
+    make(2, 2);
+    host_guest_script(0, first, ARRAY_SIZE(first));
+    host_guest_script(1, second, ARRAY_SIZE(second));
+    vm_start(&vm, &entry);
+    run_to_end();
+    assert_int_equal(first[0].exit.cpu_on.result, -E_NOENT);
+    assert_int_equal(first[1].exit.cpu_on.result, -E_STATE);
+    assert_int_equal(first[2].exit.cpu_on.result, -E_RANGE);
+    assert_int_equal(first[3].exit.hypercall.result[0], 1);
+    assert_int_equal(first[4].exit.cpu_on.result, OK);
+    assert_true(first[5].exit.cpu_on.result == -E_BUSY || first[5].exit.cpu_on.result == -E_STATE);
+    assert_false(first[7].exit.hypercall.handled);
+    assert_true(second[1].executed);
+    assert_int_equal(arch_vcpu_reg(&vm.vcpus[1]->arch, 0), 9);
+    end();
+}
+
+static void test_last_cpu_off_ends_the_vm(void **state)
+{
+    struct host_step steps[] = {{.exit = {.kind = VCPU_EXIT_CPU_OFF}}};
+
+    (void)state;
+    make(1, 1);
+    host_guest_script(0, steps, ARRAY_SIZE(steps));
+    vm_start(&vm, &entry);
+    run_to_end();
+    assert_int_equal(vm.stop_reason, VM_STOP_POWEROFF);
+    assert_true(stops >= 1);
+    end();
+}
+
+// ---- stop and pause --------------------------------------------------------------------------------------------------
+
+static bool done;
+static enum status result;
+static const struct host_step for_ever[] = {
+    {.kind = HOST_STEP_EXIT, .exit = {.kind = VCPU_EXIT_IDLE}},
+    {.kind = HOST_STEP_EXIT, .exit = {.kind = VCPU_EXIT_IDLE}},
+};
+static struct host_step sleeper[2];
+
+static void start_sleeper(unsigned cpus)
+{
+    make(cpus, 1);
+    memcpy(sleeper, for_ever, sizeof(sleeper));
+    host_guest_script(0, sleeper, ARRAY_SIZE(sleeper));
+    pcpus[0] = 0;
+    vm_start(&vm, &entry);
+    run_ms(1);
+    assert_int_equal(vm.vcpus[0]->state, VCPU_WAITING);
+}
+
+static void stop_main(void *arg)
+{
+    vm_request_stop(&vm, VM_STOP_FORCED);
+    result = vm_wait_stopped(&vm, SECOND);
+    *(bool *)arg = true;
+}
+
+static void test_stop_while_asleep(void **state)
+{
+    (void)state;
+    start_sleeper(1);
+    assert_true(in_worker(stop_main, &done));
+    assert_int_equal(result, OK);
+    assert_int_equal(vm.stop_reason, VM_STOP_FORCED);
+    assert_int_equal(vm.running_vcpus, 0);
+    assert_false(vm.vcpus[0]->arch.loaded);
+    vm_request_stop(&vm, VM_STOP_FAULT); // the first reason counts
+    assert_int_equal(vm.stop_reason, VM_STOP_FORCED);
+    end();
+}
+
+static void pause_main(void *arg)
+{
+    result = vm_pause(&vm, SECOND);
+    *(bool *)arg = true;
+}
+
+static void note_pc(struct vcpu *v, void *ctx)
+{
+    *(uint64_t *)ctx = arch_vcpu_reg(&v->arch, 32) | (uint64_t)v->arch.loaded << 63;
+}
+
+static uint64_t called_pc;
+
+static void call_main(void *arg)
+{
+    result = vcpu_call(vm.vcpus[0], note_pc, &called_pc, SECOND);
+    *(bool *)arg = true;
+}
+
+static void test_pause_call_resume(void **state)
+{
+    (void)state;
+    start_sleeper(1);
+    assert_true(in_worker(pause_main, &done));
+    assert_int_equal(result, OK);
+    assert_int_equal(vm.state, VM_PAUSED);
+    assert_int_equal(vm.vcpus[0]->state, VCPU_HELD);
+    assert_false(vm.vcpus[0]->arch.loaded);
+    assert_true(in_worker(pause_main, &done));
+    assert_int_equal(result, E_STATE);
+    // Wakes do not make it run, and do not leave it loaded.
+    vcpu_request(vm.vcpus[0], VCPU_REQ_IRQ);
+    run_ms(1);
+    assert_int_equal(vm.vcpus[0]->state, VCPU_HELD);
+    assert_false(vm.vcpus[0]->arch.loaded);
+    assert_true(in_worker(call_main, &done));
+    assert_int_equal(result, OK);
+    assert_int_equal(called_pc, (entry.pc + 1) | BIT64(63)); // loaded while it is asked
+    assert_false(vm.vcpus[0]->arch.loaded);
+    vm_resume(&vm);
+    run_ms(1);
+    assert_int_equal(vm.state, VM_RUNNING);
+    assert_int_equal(vm.vcpus[0]->state, VCPU_WAITING); // in its second sleep, or the first again
+    assert_true(in_worker(call_main, &done));
+    assert_int_equal(result, OK);
+    assert_true(in_worker(stop_main, &done));
+    end();
+}
+
+static void test_stop_while_paused(void **state)
+{
+    (void)state;
+    start_sleeper(1);
+    assert_true(in_worker(pause_main, &done));
+    assert_true(in_worker(stop_main, &done));
+    assert_int_equal(result, OK);
+    assert_int_equal(vm.held_vcpus, 0);
+    assert_true(in_worker(call_main, &done)); // off: asked on the caller's own thread
+    assert_int_equal(result, OK);
+    assert_int_equal(called_pc >> 63, 0);
+    end();
+}
+
+// ---- the fault card --------------------------------------------------------------------------------------------------
+
+static void put_word(uint64_t at, uint64_t v)
+{
+    memcpy(ram + (at - RAM), &v, sizeof(v));
+}
+
+static void make_frames(struct arch_vcpu *av)
+{
+    av->regs[29] = RAM + 0x8000;
+    put_word(RAM + 0x8000, RAM + 0x8040);
+    put_word(RAM + 0x8008, 0x1111);
+    put_word(RAM + 0x8040, RAM + 0x8080);
+    put_word(RAM + 0x8048, 0x2222);
+    put_word(RAM + 0x8080, RAM + 0x8000); // back: a loop
+    put_word(RAM + 0x8088, 0x3333);
+}
+
+static void make_wild_frames(struct arch_vcpu *av)
+{
+    av->regs[29] = RAM + 0x8001; // misaligned
+}
+
+static void fault_with(void (*frames)(struct arch_vcpu *av))
+{
+    struct host_step steps[] = {
+        {.kind = HOST_STEP_CALL, .fn = frames},
+        {.exit = {.kind = VCPU_EXIT_FAULT,
+                  .fault = {.reason = "it fell", .syndrome = 0xBAD, .gpa = {RAM + 5}, .gpa_valid = true}}},
+    };
+
+    make(1, 1);
+    host_guest_script(0, steps, ARRAY_SIZE(steps));
+    vm_start(&vm, &entry);
+    run_to_end();
+}
+
+static void test_fault_card(void **state)
+{
+    const char *text;
+
+    (void)state;
+    fault_with(make_frames);
+    text = host_console_take();
+    assert_non_null(strstr(text, "guest 'test' stopped: it fell"));
+    assert_non_null(strstr(text, "syndrome 0xbad"));
+    assert_non_null(strstr(text, "called from  0000000000001111  0000000000002222  0000000000003333"));
+    assert_null(strstr(text, "3333  0")); // the loop ends there
+    assert_non_null(strstr(text, "test.toml:3"));
+    assert_int_equal(vm.stop_reason, VM_STOP_FAULT);
+    assert_non_null(strstr(vm.fault, "it fell"));
+    end();
+    fault_with(make_wild_frames);
+    assert_null(strstr(host_console_take(), "called from"));
+    end();
+}
+
+static void test_another_life(void **state)
+{
+    (void)state;
+    fault_with(make_frames);
+    for (unsigned i = 0; i < 5; i++) {
+        struct host_step steps[] = {{.kind = HOST_STEP_RUN, .ticks = 100},
+                                    {.exit = {.kind = VCPU_EXIT_RESET}}};
+
+        host_guest_script(0, steps, ARRAY_SIZE(steps));
+        vm_start(&vm, &entry);
+        assert_int_equal(vm.fault[0], 0);
+        run_to_end();
+        assert_int_equal(vm.stop_reason, VM_STOP_RESET);
+        assert_true(steps[1].executed);
+    }
+    end();
+}
+
+// Out of memory at any point of creation leaves nothing.
+static void test_create_is_all_or_nothing(void **state)
+{
+    struct page_stats before, after;
+
+    (void)state;
+    host_boot(MIB(2), 1);
+    memset(&vm, 0, sizeof(vm));
+    memset(&config, 0, sizeof(config));
+    strcpy(config.name, "big");
+    config.cpus = 200; // more stacks than there is memory
+    config.sched.priority = 8;
+    vm.config = &config;
+    memset(pcpus, 0, sizeof(pcpus));
+    static uint16_t many[200];
+
+    page_stats_get(&before);
+    assert_int_not_equal(vm_core_create(&vm, many), OK);
+    (void)host_run_until(NULL, NULL, 0);
+    sched_reap();
+    page_stats_get(&after);
+    assert_int_equal(vm_vmids_used(), 0);
+    assert_true(before.free - after.free <= 16 * PAGE_SIZE); // tables and slabs that stay for the next one
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_mmio),
+        cmocka_unit_test(test_timed_exits),
+        cmocka_unit_test(test_cpu_on),
+        cmocka_unit_test(test_last_cpu_off_ends_the_vm),
+        cmocka_unit_test(test_stop_while_asleep),
+        cmocka_unit_test(test_pause_call_resume),
+        cmocka_unit_test(test_stop_while_paused),
+        cmocka_unit_test(test_fault_card),
+        cmocka_unit_test(test_another_life),
+        cmocka_unit_test(test_create_is_all_or_nothing),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
