@@ -90,8 +90,15 @@ static const struct {
     const char *name;
     void (*run)(void);
 } roles[] = {
-    {"idle", role_idle}, {"boot", role_boot}, {"calls", role_calls}, {"exits", role_exits}, {"interrupts", role_interrupts}, {"pair", role_pair},
-    {"yield", role_yield}, {"spin", role_spin}, {"virtio", role_virtio},
+    {"idle", role_idle},
+    {"boot", role_boot},
+    {"calls", role_calls},
+    {"exits", role_exits},
+    {"interrupts", role_interrupts},
+    {"pair", role_pair},
+    {"yield", role_yield},
+    {"spin", role_spin},
+    {"virtio", role_virtio},
 };
 
 static bool asked_for(const char *name)

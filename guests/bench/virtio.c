@@ -152,8 +152,8 @@ static void measure_block(uint64_t slot)
     device_start(slot, 0);
     header.type = BLOCK_READ;
     queue.desc[0] = (struct desc){.addr = (uintptr_t)&header, .len = 16, .flags = DESC_NEXT, .next = 1};
-    queue.desc[1] =
-        (struct desc){.addr = (uintptr_t)data, .len = BLOCK_BYTES, .flags = DESC_NEXT | DESC_WRITE, .next = 2};
+    queue.desc[1] = (struct desc){
+        .addr = (uintptr_t)data, .len = BLOCK_BYTES, .flags = DESC_NEXT | DESC_WRITE, .next = 2};
     queue.desc[2] = (struct desc){.addr = (uintptr_t)&status, .len = 1, .flags = DESC_WRITE};
     queue.avail.flags = AVAIL_NO_INTERRUPT;
     for (unsigned i = 0; i < REQUESTS; i++) {

@@ -26,8 +26,12 @@ typedef uint64_t plugin_id;
 struct qemu_plugin_tb;
 struct qemu_plugin_insn;
 struct qemu_plugin_hwaddr;
-enum { PLUGIN_NO_REGS = 0 };
-enum { PLUGIN_MEM_WRITE = 2 };
+enum {
+    PLUGIN_NO_REGS = 0
+};
+enum {
+    PLUGIN_MEM_WRITE = 2
+};
 
 typedef void (*tb_callback)(plugin_id id, struct qemu_plugin_tb *tb);
 typedef void (*insn_callback)(unsigned cpu, void *data);
@@ -35,8 +39,10 @@ typedef void (*mem_callback)(unsigned cpu, uint32_t info, uint64_t va, void *dat
 typedef void (*exit_callback)(plugin_id id, void *data);
 
 void qemu_plugin_register_vcpu_tb_trans_cb(plugin_id id, tb_callback cb);
-void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn, insn_callback cb, int flags, void *data);
-void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *insn, mem_callback cb, int flags, int rw, void *data);
+void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn, insn_callback cb, int flags,
+                                            void *data);
+void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *insn, mem_callback cb, int flags, int rw,
+                                      void *data);
 void qemu_plugin_register_atexit_cb(plugin_id id, exit_callback cb, void *data);
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t i);

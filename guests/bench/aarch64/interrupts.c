@@ -51,10 +51,11 @@ static uint64_t deadline_late(unsigned step, bool sleep)
     write_sysreg("cntv_ctl_el0", 1);
     MARK(MARK_BEGIN);
     if (sleep) {
-        __asm__ volatile("mov x20, #0\n\tdsb sy\n\tmsr daifclr, #2\n1:\n\twfi\n\tcbz x20, 1b\n\tmsr daifset, #2"
-                         : "=r"(seen)
-                         : "r"(sled)
-                         : SCRATCH, "x20");
+        __asm__ volatile(
+            "mov x20, #0\n\tdsb sy\n\tmsr daifclr, #2\n1:\n\twfi\n\tcbz x20, 1b\n\tmsr daifset, #2"
+            : "=r"(seen)
+            : "r"(sled)
+            : SCRATCH, "x20");
     } else {
         __asm__ volatile("mov x20, #0\n\tmsr daifclr, #2\n1:\n\tcbz x20, 1b\n\tmsr daifset, #2"
                          : "=r"(seen)

@@ -48,7 +48,8 @@ void second_main(void)
 void role_pair(void)
 {
     irq_enable_line(SGI_INTID);
-    if (firmware_call(PSCI_CPU_ON_64, 1, (uintptr_t)second_entry, (uintptr_t)second_stack + STACK_SIZE) != 0) {
+    if (firmware_call(PSCI_CPU_ON_64, 1, (uintptr_t)second_entry, (uintptr_t)second_stack + STACK_SIZE) !=
+        0) {
         print("bench: no second CPU\n");
         return;
     }
