@@ -21,6 +21,7 @@ enum vcpu_exit_kind {
     VCPU_EXIT_HYPERCALL,    // firmware-style call the architecture has no answer for
     VCPU_EXIT_IDLE,         // WFI, HLT
     VCPU_EXIT_IPI,          // a write to the interrupt controller's "send to other CPUs" register
+    VCPU_EXIT_SYSREG,       // a register of the interrupt controller's CPU interface that is emulated
     VCPU_EXIT_CPU_ON,       // start another vCPU
     VCPU_EXIT_CPU_OFF,      // this vCPU stops
     VCPU_EXIT_POWEROFF,     // the guest turns itself off
@@ -62,6 +63,13 @@ struct vcpu_exit {
             unsigned which; // as struct virqchip_ops.send_sgi
             uint64_t value;
         } ipi;
+        struct {
+            unsigned number; // as struct virqchip_ops.sysreg
+            bool write;
+            uint64_t set, clear; // bits, of the old value
+            uint64_t old;        // what is read
+            bool handled;        // false: no such register
+        } sysreg;
         struct {
             uint64_t function;
             uint64_t args[6];

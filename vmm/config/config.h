@@ -44,6 +44,11 @@ enum gic_version {
     GIC_V2,
     GIC_V3
 };
+enum irqchip_kind {
+    IRQCHIP_AUTO,
+    IRQCHIP_PLIC,
+    IRQCHIP_AIA
+};
 enum timer_mode {
     TIMER_DIRECT,
     TIMER_TRAP
@@ -109,6 +114,8 @@ enum board_key {
     BOARD_RTC_IRQ,
     BOARD_VIRTIO_IRQ, // of slot 0
     BOARD_PLIC,
+    BOARD_APLIC,
+    BOARD_IMSIC,
     BOARD_KEY_COUNT
 };
 
@@ -148,13 +155,14 @@ struct vm_config {
         uint64_t budget_us, period_us; // of each vCPU; 0: no limit
     } sched;
     enum gic_version gic;
+    enum irqchip_kind irqchip; // riscv64; auto is the PLIC
     enum timer_mode timer;
     struct board_config board;
     unsigned device_count;
     struct device_config devices[CONFIG_DEVICE_MAX];
     bool autostart;
     struct config_where where; // of its [[vm]]
-    struct config_pos cpus_pos, memory_pos, gic_pos, pcpus_pos, budget_pos, period_pos;
+    struct config_pos cpus_pos, memory_pos, gic_pos, irqchip_pos, pcpus_pos, budget_pos, period_pos;
     bool refused; // an error concerns this VM alone: the others may start
 };
 

@@ -237,6 +237,11 @@ static void check_cpus(struct schema_context *cx, struct vm_config *vm)
         schema_complain(cx, at(vm->gic_pos), "vm.gic: a GICv2 serves 8 CPUs at most, the VM has %u",
                         vm->cpus);
     }
+    if (vm->irqchip != IRQCHIP_AUTO && !cx->board->has_plic) {
+        schema_complain(cx, at(vm->irqchip_pos),
+                        "vm.irqchip: %s has neither PLIC nor AIA; \"auto\" fits all architectures",
+                        cx->board->arch);
+    }
     for (unsigned i = 0; limit && i < vm->sched.pcpu_count; i++) {
         if (vm->sched.pcpus[i] >= limit) {
             schema_complain(cx, at(vm->pcpus_pos),

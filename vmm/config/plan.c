@@ -277,11 +277,18 @@ static void place_gic(struct builder *b)
 
 static void place_fixed(struct builder *b)
 {
-    for (unsigned i = 0; i < b->board->fixed_count; i++) {
-        struct plan_fixed *f = &b->plan->fixed[b->plan->fixed_count++];
+    enum irqchip_kind kind = b->config->irqchip == IRQCHIP_AIA ? IRQCHIP_AIA : IRQCHIP_PLIC;
 
+    for (unsigned i = 0; i < b->board->fixed_count; i++) {
+        struct plan_fixed *f = &b->plan->fixed[b->plan->fixed_count];
+
+        if (b->board->fixed[i].only != IRQCHIP_AUTO && b->board->fixed[i].only != kind) {
+            continue;
+        }
+        b->plan->fixed_count++;
         *f = b->board->fixed[i].area;
         f->base = board_value(b, b->board->fixed[i].key, f->base);
+        f->size *= b->board->fixed[i].per_cpu ? b->config->cpus : 1;
         board_extent_add(b, f->base, f->size, f->name, b->board->fixed[i].key);
     }
 }

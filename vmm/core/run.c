@@ -97,6 +97,16 @@ static enum vcpu_verdict exit_ipi(struct vcpu *v, struct vcpu_exit *e)
     return VCPU_RESUME;
 }
 
+static enum vcpu_verdict exit_sysreg(struct vcpu *v, struct vcpu_exit *e)
+{
+    struct virqchip *chip = v->vm->irqchip;
+
+    e->sysreg.handled = chip && chip->ops->sysreg &&
+                        chip->ops->sysreg(chip, v->index, e->sysreg.number, e->sysreg.write, e->sysreg.set,
+                                          e->sysreg.clear, &e->sysreg.old);
+    return VCPU_RESUME;
+}
+
 static enum vcpu_verdict exit_poweroff(struct vcpu *v, struct vcpu_exit *e)
 {
     (void)e;
@@ -123,6 +133,7 @@ static const exit_handler handlers[VCPU_EXIT_COUNT] = {
     [VCPU_EXIT_HYPERCALL] = vcpu_hypercall,
     [VCPU_EXIT_IDLE] = exit_idle,
     [VCPU_EXIT_IPI] = exit_ipi,
+    [VCPU_EXIT_SYSREG] = exit_sysreg,
     [VCPU_EXIT_CPU_ON] = exit_cpu_on,
     [VCPU_EXIT_CPU_OFF] = exit_cpu_off,
     [VCPU_EXIT_POWEROFF] = exit_poweroff,
@@ -248,6 +259,7 @@ const char *vcpu_exit_name(enum vcpu_exit_kind kind)
         [VCPU_EXIT_HYPERCALL] = "call",
         [VCPU_EXIT_IDLE] = "idle",
         [VCPU_EXIT_IPI] = "ipi",
+        [VCPU_EXIT_SYSREG] = "sysreg",
         [VCPU_EXIT_CPU_ON] = "cpu-on",
         [VCPU_EXIT_CPU_OFF] = "cpu-off",
         [VCPU_EXIT_POWEROFF] = "poweroff",

@@ -5,6 +5,7 @@
 // through it (bindings riscv,cpus, sifive,plic-1.0.0, riscv,aplic, riscv,imsics, syscon-poweroff).
 #include "vmm/firmware/fdt_builder.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -73,8 +74,9 @@ static void put_isa_list(struct fdt_builder *b, const char *isa)
 static void add_cpu(struct fdt_builder *b, unsigned hart)
 {
     const struct guest_cpu_desc *cpu = &b->in->cpu;
-    const char *isa = cpu->isa ? cpu->isa : "rv64imac";
+    char isa[200];
 
+    snprintf(isa, sizeof(isa), "%s%s", cpu->isa ? cpu->isa : "rv64imac", has_aia(b) ? "_ssaia" : "");
     tree_begin_at(b, "cpu", hart);
     tree_put_text(b, "device_type", "cpu");
     tree_put_u32(b, "reg", hart);

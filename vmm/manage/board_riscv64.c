@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The riscv64 board's own parts: PLIC, 16550, Goldfish clock, SiFive test device.
+// The riscv64 board's own parts: PLIC or AIA, 16550, Goldfish clock, SiFive test device.
 #include <string.h>
 
+#include "kernel/log/log.h"
 #include "vmm/devices/v16550.h"
 #include "vmm/devices/vgoldfish_rtc.h"
 #include "vmm/devices/vsifive_test.h"
+#include "vmm/irqchip/vaia.h"
 #include "vmm/irqchip/vplic.h"
 #include "vmm/manage/board_parts.h"
 
 // Names in the plan.
 #define PLIC "PLIC"
+#define APLIC "APLIC"
+#define IMSIC "IMSIC"
 #define TEST_DEVICE "test device"
 
 static const struct plan_fixed *find_fixed(const struct vm *vm, const char *name)
@@ -23,10 +27,34 @@ static const struct plan_fixed *find_fixed(const struct vm *vm, const char *name
     return NULL;
 }
 
+// An interrupt file's CSRs can be emulated only where they exist: without Ssaia they are illegal, not virtual, instructions.
+static enum status resolve_irqchip(struct vm *vm)
+{
+    struct guest_cpu_desc cpu;
+
+    if (vm->config->irqchip != IRQCHIP_AIA) {
+        return OK;
+    }
+    arch_guest_cpu_describe(&cpu);
+    if (!cpu.can_aia) {
+        log_err("[%s] refused: irqchip = \"aia\" needs the extension Ssaia, which this machine's harts do "
+                "not have (under "
+                "QEMU: -M virt,aia=aplic-imsic)",
+                vm_name(vm));
+        return E_UNSUPPORTED;
+    }
+    return OK;
+}
+
 static enum status create_irqchip(struct vm *vm)
 {
     const struct plan_fixed *plic = find_fixed(vm, PLIC);
+    const struct plan_fixed *aplic = find_fixed(vm, APLIC);
+    const struct plan_fixed *imsic = find_fixed(vm, IMSIC);
 
+    if (aplic && imsic) {
+        return vaia_create(vm, aplic->base, imsic->base, &vm->irqchip);
+    }
     return plic ? vplic_create(vm, plic->base, plic->size, &vm->irqchip) : E_UNSUPPORTED;
 }
 
@@ -54,6 +82,7 @@ static enum status create_others(struct vm *vm)
 
 const struct board_parts board_parts_riscv64 = {
     .arch = "riscv64",
+    .resolve_irqchip = resolve_irqchip,
     .create_irqchip = create_irqchip,
     .create_uart = create_uart,
     .create_rtc = create_rtc,

@@ -47,12 +47,14 @@ static enum exit_action exit_virtual(struct guest_frame *f, uint64_t cause, bool
     uint32_t insn = (uint32_t)csr_read(stval);
 
     (void)cause;
-    (void)full;
     if (insn == 0 && !exit_fetch_insn(f, &insn)) {
         return EXIT_RESUME;
     }
     if ((insn == INSN_WFI || insn == INSN_WRS_NTO) && (f->sstatus & SSTATUS_SPP)) {
         return idle(f);
+    }
+    if (aia_is_access(insn) && (f->sstatus & SSTATUS_SPP)) {
+        return exit_aia(f, insn, full);
     }
     inject(f, CAUSE_ILLEGAL, insn);
     return EXIT_RESUME;
@@ -130,8 +132,8 @@ void exit_enter(struct arch_vcpu *av, struct guest_frame *f)
 {
     *f = av->start;
     f->vcpu = av;
-    vtimer_bind(av);
     av->frame = f;
+    vtimer_bind(av);
 }
 
 void exit_leave(struct guest_frame *f)

@@ -29,6 +29,13 @@ enum exit_action exit_mmio(struct guest_frame *f, uint64_t cause, bool full);
 enum exit_action exit_fetch(struct guest_frame *f, uint64_t cause, bool full);
 enum exit_action exit_sbi(struct guest_frame *f, uint64_t cause, bool full);
 
+// Registers of the interrupt file that a guest with an emulated one has (virt/aia.c): one row of the virtual-instruction trap.
+bool aia_is_access(uint32_t insn);
+enum exit_action exit_aia(struct guest_frame *f, uint32_t insn, bool full);
+void aia_line(bool level); // of the loaded vCPU
+void aia_save(struct guest_csrs *s);
+void aia_load(const struct guest_csrs *s);
+
 // An upcall whose answer is only whether to leave.
 enum exit_action exit_upcall(struct guest_frame *f, struct vcpu_exit *e);
 

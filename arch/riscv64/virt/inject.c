@@ -56,4 +56,7 @@ void irq_sync(struct arch_vcpu *av)
 void arch_vcpu_set_irq(struct arch_vcpu *av, uint32_t lines)
 {
     irq_level(av, IRQ_SEI, lines & VCPU_LINE_IRQ);
+    if (av->loaded) {
+        aia_line(lines & VCPU_LINE_IRQ);
+    }
 }

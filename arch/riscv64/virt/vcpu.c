@@ -98,6 +98,7 @@ static void csrs_save(struct guest_csrs *s)
     s->scounteren = csr_read(scounteren);
     s->senvcfg = csr_read(senvcfg);
     s->hvip = csr_read(hvip);
+    aia_save(s);
 }
 
 static void csrs_load(const struct guest_csrs *s)
@@ -113,6 +114,7 @@ static void csrs_load(const struct guest_csrs *s)
     csr_write(scounteren, s->scounteren);
     csr_write(senvcfg, s->senvcfg);
     csr_write(hvip, s->hvip);
+    aia_load(s);
 }
 
 // The registers stay in the hart until somebody else's are needed there.

@@ -174,6 +174,7 @@ void arch_guest_cpu_describe(struct guest_cpu_desc *out)
         .mmu = mmu_levels() == 4 ? "riscv,sv48" : "riscv,sv39",
         .cbom_block = (uint32_t)isa_cbom_block(),
         .cboz_block = (uint32_t)isa_cboz_block(),
+        .can_aia = isa_has(ISA_SSAIA),
     };
 }
 

@@ -25,7 +25,8 @@ const char *board_key_name(enum board_key key)
         [BOARD_UART] = "uart",       [BOARD_RTC] = "rtc",
         [BOARD_VIRTIO] = "virtio",   [BOARD_UART_IRQ] = "uart_irq",
         [BOARD_RTC_IRQ] = "rtc_irq", [BOARD_VIRTIO_IRQ] = "virtio_irq",
-        [BOARD_PLIC] = "plic",
+        [BOARD_PLIC] = "plic",       [BOARD_APLIC] = "aplic",
+        [BOARD_IMSIC] = "imsic",
     };
 
     return (unsigned)key < BOARD_KEY_COUNT ? names[key] : NULL;

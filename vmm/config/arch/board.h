@@ -34,12 +34,15 @@ struct board {
     uint32_t irq_low;     // numbers below this are not
 
     bool has_gic;
+    bool has_plic; // or AIA
     uint64_t gicd_base, gicr_base, gicc_base;
     uint64_t stolen_base; // of the records of stolen time, 0: none
     unsigned fixed_count;
     struct {
         struct plan_fixed area;
         enum board_key key;
+        enum irqchip_kind only; // there with this controller alone; IRQCHIP_AUTO: always
+        bool per_cpu;           // the size is that of one CPU's part
     } fixed[PLAN_FIXED_MAX];
 
     uint64_t virtio_base;

@@ -7,6 +7,8 @@
 
 static const struct schema_key keys[] = {
     BOARD_ROW_ADDRESS("plic", BOARD_PLIC, 0x1000),
+    BOARD_ROW_ADDRESS("aplic", BOARD_APLIC, 0x1000),
+    BOARD_ROW_ADDRESS("imsic", BOARD_IMSIC, 0x1000000), // hart numbers come from address bits
     BOARD_ROW_ADDRESS("uart", BOARD_UART, 0x100),
     BOARD_ROW_ADDRESS("rtc", BOARD_RTC, 0x1000),
     BOARD_ROW_ADDRESS("virtio", BOARD_VIRTIO, 0x1000),
@@ -23,11 +25,14 @@ const struct board board_riscv64 = {
     .irq_word = "source",
     .irq_count = SOURCE_COUNT,
     .irq_low = 1,
-    .fixed_count = 2,
+    .has_plic = true,
+    .fixed_count = 4,
     .fixed =
         {
-            {{"PLIC", 0x0C000000, 0x600000}, BOARD_PLIC},
-            {{"test device", 0x00100000, 0x1000}, BOARD_NO_KEY},
+            {{"PLIC", 0x0C000000, 0x600000}, BOARD_PLIC, IRQCHIP_PLIC, false},
+            {{"APLIC", 0x0D000000, 0x8000}, BOARD_APLIC, IRQCHIP_AIA, false},
+            {{"IMSIC", 0x28000000, 0x1000}, BOARD_IMSIC, IRQCHIP_AIA, true},
+            {{"test device", 0x00100000, 0x1000}, BOARD_NO_KEY, IRQCHIP_AUTO, false},
         },
     .virtio_base = 0x10001000,
     .virtio_slots = 8,

@@ -22,9 +22,9 @@ const struct board board_x86_64 = {
     .fixed_count = 3,
     .fixed =
         {
-            {{"I/O APIC", 0xFEC00000, 0x1000}, BOARD_NO_KEY},
-            {{"HPET", 0xFED00000, 0x1000}, BOARD_NO_KEY},
-            {{"local APIC", 0xFEE00000, 0x1000}, BOARD_NO_KEY},
+            {{"I/O APIC", 0xFEC00000, 0x1000}, BOARD_NO_KEY, IRQCHIP_AUTO, false},
+            {{"HPET", 0xFED00000, 0x1000}, BOARD_NO_KEY, IRQCHIP_AUTO, false},
+            {{"local APIC", 0xFEE00000, 0x1000}, BOARD_NO_KEY, IRQCHIP_AUTO, false},
         },
     .virtio_base = 0xFEB00000,
     .virtio_slots = 8,

@@ -190,6 +190,7 @@ static void aia(void **state)
     cpu0 = phandle("/cpus/cpu@0/interrupt-controller");
     cpu1 = phandle("/cpus/cpu@1/interrupt-controller");
     assert_true(fdt_path_offset(tree, "/soc/plic@c000000") < 0);
+    expect_text("/cpus/cpu@0", "riscv,isa", "rv64imafdc_zicsr_zifencei_sstc_ssaia");
     CELLS("/soc/imsics@28000000", "interrupts-extended", cpu0, 9, cpu1, 9);
     CELLS("/soc/imsics@28000000", "reg", 0, 0x28000000, 0, 0x2000);
     CELLS("/soc/imsics@28000000", "riscv,num-ids", 255);
