@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// APLIC, the supervisor-level domain (RISC-V Advanced Interrupt Architecture 1.0, chapter 4): in direct mode it drives
-// the harts' external interrupts itself, through one interrupt delivery control (IDC) for each; with an "msi-parent" it
-// turns wires into messages for IMSICs.
+// APLIC, the supervisor-level domain (RISC-V Advanced Interrupt Architecture 1.0, chapter 4): in direct mode
+// it drives the harts' external interrupts itself, through one interrupt delivery control (IDC) for each;
+// with an "msi-parent" it turns wires into messages for IMSICs.
 #include "drivers/irqchip/aplic.h"
 
 #include <inttypes.h>
@@ -90,8 +90,8 @@ void aplic_msi_send(unsigned hart_index, unsigned id)
     }
 }
 
-// Writing the number of a level-triggered source should take effect only while it is asserted (4.7); QEMU before 9 does not
-// look, hence the second condition.
+// Writing the number of a level-triggered source should take effect only while it is asserted (4.7); QEMU
+// before 9 does not look, hence the second condition.
 void aplic_msi_retrigger(unsigned source)
 {
     if (aplic && msi_mode && source_exists(source) &&

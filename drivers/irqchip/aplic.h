@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An APLIC in front of IMSICs, as the IMSIC driver uses it: wired sources become messages (RISC-V Advanced Interrupt
-// Architecture 1.0, chapter 4). All false or without effect where there is no such APLIC. Any CPU.
+// An APLIC in front of IMSICs, as the IMSIC driver uses it: wired sources become messages (RISC-V Advanced
+// Interrupt Architecture 1.0, chapter 4). All false or without effect where there is no such APLIC. Any CPU.
 #pragma once
 
 #include "kernel/irq/irq.h"

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// IMSICs, the harts' receivers of messages (RISC-V Advanced Interrupt Architecture 1.0, chapter 3), alone or behind an
-// APLIC that sends them.
+// IMSICs, the harts' receivers of messages (RISC-V Advanced Interrupt Architecture 1.0, chapter 3), alone or
+// behind an APLIC that sends them.
 //
-// Identity 1 is the IPI, identity 1 + n source n of the APLIC. All of them are enabled in every hart's file: what is off is
-// off at the APLIC. A hart's files are pages in a row, the supervisor's first, then those for guests.
+// Identity 1 is the IPI, identity 1 + n source n of the APLIC. All of them are enabled in every hart's file:
+// what is off is off at the APLIC. A hart's files are pages in a row, the supervisor's first, then those for
+// guests.
 #include <inttypes.h>
 
 #include "drivers/irqchip/aplic.h"
@@ -63,8 +64,8 @@ static unsigned hart_index(unsigned cpu)
     return (unsigned)(group << hart_bits | hart);
 }
 
-// Does what the APLIC sends arrive? OpenSBI before 1.2 forgets to tell it where the files are. Found out once, with the last
-// identity, whose message is taken back; interrupts masked, so nobody sees it.
+// Does what the APLIC sends arrive? OpenSBI before 1.2 forgets to tell it where the files are. Found out
+// once, with the last identity, whose message is taken back; interrupts masked, so nobody sees it.
 static bool messages_arrive(void)
 {
     static enum {

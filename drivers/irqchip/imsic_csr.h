@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The IMSIC's registers (RISC-V Advanced Interrupt Architecture 1.0, chapters 2 and 3): CSRs by number, since assemblers
-// of the day do not know their names, and what is behind siselect.
+// The IMSIC's registers (RISC-V Advanced Interrupt Architecture 1.0, chapters 2 and 3): CSRs by number, since
+// assemblers of the day do not know their names, and what is behind siselect.
 #pragma once
 
 #include "kernel/lib/types.h"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The host's IMSICs as the virtual one sees them: guest interrupt files, pages of which can be given to a guest whole.
+// The host's IMSICs as the virtual one sees them: guest interrupt files, pages of which can be given to a
+// guest whole.
 #pragma once
 
 #include "kernel/lib/types.h"

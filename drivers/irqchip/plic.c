@@ -2,9 +2,10 @@
 //
 // The PLIC behind the harts' external interrupt (RISC-V PLIC Specification 1.0.0).
 //
-// Which context belongs to which hart says the device tree ("interrupts-extended": the n-th entry is context n), nothing is
-// assumed. Every source has priority 1 and every context the threshold 0. A source is enabled in the context of one CPU,
-// the one it was configured for. The enable words of a context are shared by all its sources: they change under a lock.
+// Which context belongs to which hart says the device tree ("interrupts-extended": the n-th entry is context
+// n), nothing is assumed. Every source has priority 1 and every context the threshold 0. A source is enabled
+// in the context of one CPU, the one it was configured for. The enable words of a context are shared by all
+// its sources: they change under a lock.
 #include <inttypes.h>
 
 #include "drivers/irqchip/riscv_ext.h"
@@ -36,7 +37,8 @@ static unsigned plic_claim(void)
     return source ? RISCV_IRQ_SOURCE + source : IRQ_NONE;
 }
 
-// A completion for a source that is not enabled here is ignored by the PLIC: kernel/irq may have switched it off.
+// A completion for a source that is not enabled here is ignored by the PLIC: kernel/irq may have switched it
+// off.
 static void plic_complete(unsigned irq)
 {
     mmio_write32(plic, PLIC_CLAIM(context_of[this_cpu()->index]), irq - RISCV_IRQ_SOURCE);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What stands behind a hart's external interrupt (cause 9): a PLIC, an APLIC in direct mode, or an IMSIC with or without
-// an APLIC that sends it messages. The root chip (riscv_intc.c) passes on what concerns external sources.
+// What stands behind a hart's external interrupt (cause 9): a PLIC, an APLIC in direct mode, or an IMSIC with
+// or without an APLIC that sends it messages. The root chip (riscv_intc.c) passes on what concerns external
+// sources.
 //
-// Numbers here are the root's: RISCV_IRQ_SOURCE + source. All operations on the calling CPU, interrupts masked, unless
-// said otherwise; kernel/irq/irq.h says the rest.
+// Numbers here are the root's: RISCV_IRQ_SOURCE + source. All operations on the calling CPU, interrupts
+// masked, unless said otherwise; kernel/irq/irq.h says the rest.
 #pragma once
 
 #include "kernel/dev/hw_desc.h"
@@ -26,6 +27,6 @@ struct riscv_ext_ops {
     void (*send_ipi)(unsigned cpu); // NULL: the firmware does it
 };
 
-// Registers what drives the external interrupt and makes the root chip known to kernel/irq. At probe. Of an IMSIC and the
-// APLIC in front of it, the IMSIC registers.
+// Registers what drives the external interrupt and makes the root chip known to kernel/irq. At probe. Of an
+// IMSIC and the APLIC in front of it, the IMSIC registers.
 void riscv_ext_set(const struct riscv_ext_ops *ops);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The local interrupts of a hart as the host's root interrupt controller (RISC-V Privileged Architecture, 10.1.3): timer,
-// software interrupts as IPIs through the firmware (SBI IPI), guest external interrupts, and external interrupts from
-// what stands behind cause 9 (riscv_ext.h).
+// The local interrupts of a hart as the host's root interrupt controller (RISC-V Privileged Architecture,
+// 10.1.3): timer, software interrupts as IPIs through the firmware (SBI IPI), guest external interrupts, and
+// external interrupts from what stands behind cause 9 (riscv_ext.h).
 //
 // Numbers: 0 to 15 local interrupts by cause, 16 on IPIs, 32 + n source n of the external controller.
 #include <stdatomic.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A 16550 UART and its kin (PC16550D data sheet), used as the host's console: output polled and bounded in time, input by
-// interrupt where it has one. Line settings are the firmware's. Registers lie "reg-shift" apart and are accessed with the
-// width that "reg-io-width" says.
+// A 16550 UART and its kin (PC16550D data sheet), used as the host's console: output polled and bounded in
+// time, input by interrupt where it has one. Line settings are the firmware's. Registers lie "reg-shift"
+// apart and are accessed with the width that "reg-io-width" says.
 #include "kernel/dev/hw_desc.h"
 #include "kernel/irq/irq.h"
 #include "kernel/log/console.h"

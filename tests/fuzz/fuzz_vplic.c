@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Feeds the virtual PLIC random register accesses, lines, triggers, flushes, resets and saved states. Whatever comes, no
-// source may be pending and in flight at once, a claim names an existing source, and a vCPU's line tells the truth.
+// Feeds the virtual PLIC random register accesses, lines, triggers, flushes, resets and saved states.
+// Whatever comes, no source may be pending and in flight at once, a claim names an existing source, and a
+// vCPU's line tells the truth.
 #include <stdlib.h>
 
 #include "tests/unit/vmm/irqchip/plic_bench.h"

@@ -2,9 +2,10 @@
 //
 // 16550A: register table, FIFOs, interrupts (PC16550D data sheet, chapter 8).
 //
-// Reads of LSR while nothing waits and of plain registers take no lock: each is one byte, kept up to date by whoever
-// changes the FIFOs. Everything else runs under `lock`. No lock is held while the back end is called: one thread at a
-// time moves bytes in each direction (tx_busy, rx_busy); who comes meanwhile leaves a note (tx_again, rx_again) and goes.
+// Reads of LSR while nothing waits and of plain registers take no lock: each is one byte, kept up to date by
+// whoever changes the FIFOs. Everything else runs under `lock`. No lock is held while the back end is called:
+// one thread at a time moves bytes in each direction (tx_busy, rx_busy); who comes meanwhile leaves a note
+// (tx_again, rx_again) and goes.
 #include "vmm/devices/v16550.h"
 
 #include <string.h>
@@ -153,7 +154,8 @@ static unsigned pending_interrupt(const struct v16550_state *s)
     return (s->ier & IER_MODEM) && (s->msr & MSR_DELTAS) ? IIR_MODEM : IIR_NONE;
 }
 
-// Brings LSR and the interrupt line up to date. The line is driven under the lock, so changes arrive in order.
+// Brings LSR and the interrupt line up to date. The line is driven under the lock, so changes arrive in
+// order.
 static void update_locked(struct v16550 *u)
 {
     __atomic_store_n(&u->s.lsr, line_status(&u->s), __ATOMIC_RELAXED);
@@ -234,8 +236,8 @@ static void tx_drain(struct v16550 *u)
     spin_unlock_irqrestore(&u->lock, irq);
 }
 
-// Fills the receive FIFO from the back end. Only this function asks for input, so the room it saw stays unless the guest
-// makes it smaller meanwhile: then what does not fit is lost, as it would be on the wire.
+// Fills the receive FIFO from the back end. Only this function asks for input, so the room it saw stays
+// unless the guest makes it smaller meanwhile: then what does not fit is lost, as it would be on the wire.
 static void rx_fill(struct v16550 *u)
 {
     uint8_t buf[FIFO_DEPTH];
@@ -421,7 +423,8 @@ static void mcr_write(struct v16550 *u, uint8_t value)
     rx_fill(u); // loopback may have ended
 }
 
-// Reading clears the error. Somebody who waits for room makes us try again: whoever was to tell us may have missed it.
+// Reading clears the error. Somebody who waits for room makes us try again: whoever was to tell us may have
+// missed it.
 __attribute__((noinline)) static uint8_t lsr_read_slow(struct v16550 *u, uint8_t seen)
 {
     irq_state_t irq;
@@ -523,7 +526,8 @@ static struct v16550 *from_vdev(struct vdev *dev)
     return container_of(dev, struct v16550, vdev);
 }
 
-// The divisor latch and the scratch register survive the real one's reset (table 3); a new machine has zeroes.
+// The divisor latch and the scratch register survive the real one's reset (table 3); a new machine has
+// zeroes.
 static void state_reset(struct v16550_state *s)
 {
     *s = (struct v16550_state){.lsr = LSR_THRE | LSR_TEMT, .msr = MSR_CTS | MSR_DSR | MSR_DCD};

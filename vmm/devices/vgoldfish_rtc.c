@@ -2,9 +2,9 @@
 //
 // Goldfish RTC: register table, alarm.
 //
-// The clock is vm_now() in nanoseconds plus an offset that a write to TIME_LOW or TIME_HIGH changes; it wraps at 2^64.
-// The alarm's timer is only a hint to look again: whoever looks (timer, register access) decides by the clock. So it
-// never has to be cancelled with the lock held, and a far alarm is reached in steps.
+// The clock is vm_now() in nanoseconds plus an offset that a write to TIME_LOW or TIME_HIGH changes; it wraps
+// at 2^64. The alarm's timer is only a hint to look again: whoever looks (timer, register access) decides by
+// the clock. So it never has to be cancelled with the lock held, and a far alarm is reached in steps.
 #include "vmm/devices/vgoldfish_rtc.h"
 
 #include <string.h>
@@ -65,8 +65,8 @@ static void update_line_locked(struct vgoldfish_rtc *r)
     }
 }
 
-// Notes an alarm that has come; arms the timer for one that is still to come. The lock also keeps two CPUs from arming it
-// at once; timer_set() never waits for a callback, so the callback may wait for us.
+// Notes an alarm that has come; arms the timer for one that is still to come. The lock also keeps two CPUs
+// from arming it at once; timer_set() never waits for a callback, so the callback may wait for us.
 static void look_locked(struct vgoldfish_rtc *r)
 {
     uint64_t now = clock_ns(r);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// SiFive test finisher. A write only asks for the VM to stop; the vCPU leaves before it enters the guest again.
+// SiFive test finisher. A write only asks for the VM to stop; the vCPU leaves before it enters the guest
+// again.
 #include "vmm/devices/vsifive_test.h"
 
 #include "kernel/mm/pool.h"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A thin layer over libfdt's sequential-write functions whose first error sticks: it is looked at once, at the end.
+// A thin layer over libfdt's sequential-write functions whose first error sticks: it is looked at once, at
+// the end.
 #include "vmm/firmware/fdt_builder.h"
 
 #include <stdio.h>

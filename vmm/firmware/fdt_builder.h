@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Writing a device tree node by node, and what the architectures add to the shared parts; for vmm/firmware alone.
+// Writing a device tree node by node, and what the architectures add to the shared parts; for vmm/firmware
+// alone.
 //
-// Nodes come in the order of the calls. Properties of a node come before its children (libfdt's sequential writer).
+// Nodes come in the order of the calls. Properties of a node come before its children (libfdt's sequential
+// writer).
 #pragma once
 
 #include <libfdt.h>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Generates a guest's device tree with libfdt's sequential-write functions: the parts that all architectures share. CPUs,
-// interrupt controllers and timers come from the architecture's own file (vm_fdt_aarch64.c, vm_fdt_riscv64.c).
+// Generates a guest's device tree with libfdt's sequential-write functions: the parts that all architectures
+// share. CPUs, interrupt controllers and timers come from the architecture's own file (vm_fdt_aarch64.c,
+// vm_fdt_riscv64.c).
 #include "vmm/firmware/vm_fdt.h"
 
 #include <stdio.h>

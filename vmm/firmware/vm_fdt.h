@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The guest's flattened device tree (Devicetree Specification 0.4), made from the ownership plan and what the devices
-// say of themselves, so that it cannot disagree with the mappings; or a user's own tree, with memory, chosen and the
-// initrd put in. Pure: works on the caller's buffers alone. Any thread.
+// The guest's flattened device tree (Devicetree Specification 0.4), made from the ownership plan and what the
+// devices say of themselves, so that it cannot disagree with the mappings; or a user's own tree, with memory,
+// chosen and the initrd put in. Pure: works on the caller's buffers alone. Any thread.
 #pragma once
 
 #include "arch/virt.h"
@@ -36,17 +36,18 @@ struct vm_fdt_input {
     uint64_t timebase;                 // ticks per second of the guest's counter
 };
 
-// Writes a complete tree to `buf`; *size is its length. E_NOMEM when `capacity` is too small, E_INVAL when the input
-// cannot be expressed (an interrupt number that the board does not have, an architecture without device trees).
+// Writes a complete tree to `buf`; *size is its length. E_NOMEM when `capacity` is too small, E_INVAL when
+// the input cannot be expressed (an interrupt number that the board does not have, an architecture without
+// device trees).
 enum status vm_fdt_build(const struct vm_fdt_input *in, void *buf, size_t capacity, size_t *size);
 
-// Completes the user's tree of `*size` bytes in `buf` in place. The tree is hostile input and checked first: E_CORRUPT.
-// Its memory nodes are replaced by the plan's; bootargs are replaced when the configuration has a command line.
-// E_NOMEM when it needs more than `capacity`, E_UNSUPPORTED for cell counts other than 1 or 2.
+// Completes the user's tree of `*size` bytes in `buf` in place. The tree is hostile input and checked first:
+// E_CORRUPT. Its memory nodes are replaced by the plan's; bootargs are replaced when the configuration has a
+// command line. E_NOMEM when it needs more than `capacity`, E_UNSUPPORTED for cell counts other than 1 or 2.
 enum status vm_fdt_patch(const struct vm_fdt_input *in, void *buf, size_t capacity, size_t *size);
 
-// The kernel command line as the guest sees it: the configuration's, and the console of the board when it names none.
-// Always terminated; false when it had to be cut.
+// The kernel command line as the guest sees it: the configuration's, and the console of the board when it
+// names none. Always terminated; false when it had to be cut.
 bool vm_fdt_cmdline(const struct vm_fdt_input *in, char *out, size_t size);
 
 // MPIDR affinity of vCPU `index`: Aff0 counts to 15 (GICv3's SGI target list), then Aff1.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The aarch64 board in the device tree: CPUs, PSCI, timer, GIC, the fixed clock of the PrimeCells (bindings arm,gic-v3,
-// arm,armv8-timer, arm,psci-1.0).
+// The aarch64 board in the device tree: CPUs, PSCI, timer, GIC, the fixed clock of the PrimeCells (bindings
+// arm,gic-v3, arm,armv8-timer, arm,psci-1.0).
 #include "vmm/firmware/fdt_builder.h"
 
 enum {

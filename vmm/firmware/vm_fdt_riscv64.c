@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The riscv64 board in the device tree, laid out as QEMU's `virt` machine does it: harts with their own interrupt
-// controllers, /soc with the PLIC (or APLIC and IMSIC), the test device and the generic ways to power off and reset
-// through it (bindings riscv,cpus, sifive,plic-1.0.0, riscv,aplic, riscv,imsics, syscon-poweroff).
+// The riscv64 board in the device tree, laid out as QEMU's `virt` machine does it: harts with their own
+// interrupt controllers, /soc with the PLIC (or APLIC and IMSIC), the test device and the generic ways to
+// power off and reset through it (bindings riscv,cpus, sifive,plic-1.0.0, riscv,aplic, riscv,imsics,
+// syscon-poweroff).
 #include "vmm/firmware/fdt_builder.h"
 
 #include <stdio.h>

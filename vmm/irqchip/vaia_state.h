@@ -50,7 +50,8 @@ static inline uint32_t vaia_bit(unsigned source)
     return UINT32_C(1) << source % 32;
 }
 
-// A message arrives at a vCPU's file; hart and identity may be anything. `self`: the vCPU that made it happen.
+// A message arrives at a vCPU's file; hart and identity may be anything. `self`: the vCPU that made it
+// happen.
 void vimsic_deliver_locked(struct vaia *v, unsigned hart, unsigned id, unsigned self);
 // The file changed: works out the output, tells the vCPU.
 void vimsic_update_locked(struct vaia *v, unsigned hart, unsigned self);

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The virtual APLIC: one supervisor-level domain without children, message delivery only (AIA 1.0, chapter 4).
+// The virtual APLIC: one supervisor-level domain without children, message delivery only (AIA 1.0, chapter
+// 4).
 //
-// A source becomes pending by its wire or by software; as soon as it is pending, enabled and the domain is on, it is sent
-// and no longer pending. A level that stays asserted is sent again only when software asks (setipnum).
+// A source becomes pending by its wire or by software; as soon as it is pending, enabled and the domain is
+// on, it is sent and no longer pending. A level that stays asserted is sent again only when software asks
+// (setipnum).
 #include "vmm/irqchip/vaia_state.h"
 
 #define DOMAINCFG_FIXED 0x80000004u // DM: messages, always

@@ -2,10 +2,10 @@
 //
 // The virtual PLIC: gateways, the choice of the best source, claim and completion.
 //
-// One lock guards everything but the contexts' outputs. A source is pending from the moment its gateway lets a request
-// through until a claim takes it; from then until completion it is in flight and the gateway is closed. What changes a
-// context's output is: its sources, enables, threshold, a claim. A vCPU's own access brings its line up to date at once;
-// all others are told by notify() and look at their next flush.
+// One lock guards everything but the contexts' outputs. A source is pending from the moment its gateway lets
+// a request through until a claim takes it; from then until completion it is in flight and the gateway is
+// closed. What changes a context's output is: its sources, enables, threshold, a claim. A vCPU's own access
+// brings its line up to date at once; all others are told by notify() and look at their next flush.
 #include "vmm/irqchip/vplic.h"
 
 #include <stdatomic.h>
@@ -145,7 +145,8 @@ uint32_t vplic_claim(struct vplic_context *c, unsigned self)
     unsigned source;
 
     spin_lock(&p->lock);
-    // The threshold holds back the notification, not the claim (chapter 9: a claim takes the highest pending source).
+    // The threshold holds back the notification, not the claim (chapter 9: a claim takes the highest pending
+    // source).
     source = best_source(p, c, 0);
     if (source != 0) {
         p->pending[source / 32] &= ~source_bit(source);
@@ -161,8 +162,9 @@ uint32_t vplic_claim(struct vplic_context *c, unsigned self)
     return source;
 }
 
-// Silently ignored unless the source is in flight and enabled here (chapter 10). The context that claimed it may complete it
-// even after its enable was taken away: an operating system that moves an interrupt to another hart does that.
+// Silently ignored unless the source is in flight and enabled here (chapter 10). The context that claimed it
+// may complete it even after its enable was taken away: an operating system that moves an interrupt to
+// another hart does that.
 void vplic_complete(struct vplic_context *c, uint32_t source, unsigned self)
 {
     struct vplic *p = c->plic;

@@ -2,9 +2,10 @@
 //
 // The virtual PLIC's memory map (RISC-V PLIC specification 1.0.0, chapter 3).
 //
-// The map has 2 MiB and more, nearly all of it empty: priorities, pending bits and one context's registers are tables,
-// and what remains, which context an address belongs to, is arithmetic. Machine contexts (even numbers) and those of
-// harts that do not exist read as zero and ignore writes. Registers have 32 bits and know no other width.
+// The map has 2 MiB and more, nearly all of it empty: priorities, pending bits and one context's registers
+// are tables, and what remains, which context an address belongs to, is arithmetic. Machine contexts (even
+// numbers) and those of harts that do not exist read as zero and ignore writes. Registers have 32 bits and
+// know no other width.
 #include "vmm/irqchip/vplic_state.h"
 
 #define LOW_SIZE 0x2000u // priorities, pending bits

@@ -27,7 +27,8 @@ static const struct plan_fixed *find_fixed(const struct vm *vm, const char *name
     return NULL;
 }
 
-// An interrupt file's CSRs can be emulated only where they exist: without Ssaia they are illegal, not virtual, instructions.
+// An interrupt file's CSRs can be emulated only where they exist: without Ssaia they are illegal, not
+// virtual, instructions.
 static enum status resolve_irqchip(struct vm *vm)
 {
     struct guest_cpu_desc cpu;

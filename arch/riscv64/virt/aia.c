@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A guest's IMSIC without a guest interrupt file of the machine: while hstatus.VGEIN is 0, what siselect selects of it and
-// stopei raise virtual-instruction exceptions (RISC-V Advanced Interrupt Architecture 1.0, 2.3 and 3.10). They are decoded here
-// and answered by the virtual controller. siselect itself the guest uses untrapped, as vsiselect.
+// A guest's IMSIC without a guest interrupt file of the machine: while hstatus.VGEIN is 0, what siselect
+// selects of it and stopei raise virtual-instruction exceptions (RISC-V Advanced Interrupt Architecture 1.0,
+// 2.3 and 3.10). They are decoded here and answered by the virtual controller. siselect itself the guest uses
+// untrapped, as vsiselect.
 #include <asm/isa.h>
 
 #include "arch/riscv64/virt/exit.h"

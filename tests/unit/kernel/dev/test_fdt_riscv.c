@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Enumeration of riscv64 machines: trees in the shape that QEMU's `virt` dumps them, with a PLIC and with AIA, and what
-// damaged ones do.
+// Enumeration of riscv64 machines: trees in the shape that QEMU's `virt` dumps them, with a PLIC and with
+// AIA, and what damaged ones do.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

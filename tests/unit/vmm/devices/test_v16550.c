@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// 16550A: registers and their bank, both FIFOs against a back end that fills up, interrupts by priority, modem lines
-// and loopback, ports instead of memory, save and load.
+// 16550A: registers and their bank, both FIFOs against a back end that fills up, interrupts by priority,
+// modem lines and loopback, ports instead of memory, save and load.
 #include "tests/unit/vmm/devices/bench.h"
 
 #include "vmm/devices/v16550.h"

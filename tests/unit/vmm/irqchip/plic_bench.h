@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A bench for the virtual PLIC: a VM without guest, whose vCPUs' lines are looked at. An access is made as the vCPU it
-// names would make it; a notification is answered by a flush when the test says so.
+// A bench for the virtual PLIC: a VM without guest, whose vCPUs' lines are looked at. An access is made as
+// the vCPU it names would make it; a notification is answered by a flush when the test says so.
 #pragma once
 
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The virtual AIA: messages and their CSRs, wires through the APLIC, who may reach what, every offset in every width, save
-// and restore.
+// The virtual AIA: messages and their CSRs, wires through the APLIC, who may reach what, every offset in
+// every width, save and restore.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The virtual PLIC: claim and completion, gateways, priorities and thresholds, contexts that do not exist, every offset
-// in every width, a random comparison with a plain model, save and restore.
+// The virtual PLIC: claim and completion, gateways, priorities and thresholds, contexts that do not exist,
+// every offset in every width, a random comparison with a plain model, save and restore.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
