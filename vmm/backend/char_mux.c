@@ -370,13 +370,13 @@ static void notify(int slot)
 static bool pass(void)
 {
     bool more = take_typed();
-
-    more |= take_log();
-    send_staged();
     irq_state_t irq = spin_lock_irqsave(&mux.lock);
 
+    // Guests first: what one printed before it was stopped stands before the lines about that.
     more |= char_mux_step(&mux.core, arch_time_now());
     spin_unlock_irqrestore(&mux.lock, irq);
+    send_staged();
+    more |= take_log();
     send_staged();
     for (int i = 0; i < CHAR_MUX_GUEST_MAX; i++) {
         notify(i);
