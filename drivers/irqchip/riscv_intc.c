@@ -7,13 +7,12 @@
 // Numbers: 0 to 15 local interrupts by cause, 16 on IPIs, 32 + n source n of the external controller.
 #include <stdatomic.h>
 
-#include <asm/csr.h>
-#include <asm/sbi.h>
-
+#include "arch/cpu.h" // with it come the names of CSRs
 #include "drivers/irqchip/riscv_ext.h"
 #include "kernel/cpu/cpu.h"
 
 #define LOCAL_COUNT 16u
+#define SBI_EXT_IPI 0x735049u // "sPI"
 
 static const struct riscv_ext_ops *ext; // NULL: no external interrupts
 
@@ -107,6 +106,17 @@ static bool intc_is_pending(unsigned irq)
     return irq < LOCAL_COUNT && ((csr_read(sip) | csr_read(hip)) & BIT64(irq));
 }
 
+// SBI 2.0, 7.1: one hart.
+static void sbi_send_ipi(uint64_t hart)
+{
+    register uint64_t a0 asm("a0") = 1;
+    register uint64_t a1 asm("a1") = hart;
+    register uint64_t a6 asm("a6") = 0;
+    register uint64_t a7 asm("a7") = SBI_EXT_IPI;
+
+    asm volatile("ecall" : "+r"(a0), "+r"(a1) : "r"(a6), "r"(a7) : "memory");
+}
+
 static void intc_send_ipi(unsigned cpu, unsigned ipi)
 {
     (void)ipi;
@@ -114,7 +124,7 @@ static void intc_send_ipi(unsigned cpu, unsigned ipi)
     if (ext && ext->send_ipi) {
         ext->send_ipi(cpu);
     } else {
-        sbi_call(SBI_EXT_IPI, 0, 1, cpu_get(cpu)->hw_id, 0);
+        sbi_send_ipi(cpu_get(cpu)->hw_id);
     }
 }
 
