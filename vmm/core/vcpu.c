@@ -364,6 +364,7 @@ enum status vcpu_call(struct vcpu *v, void (*fn)(struct vcpu *v, void *ctx), voi
         return OK;
     }
     completion_init(&call.done);
+    // cppcheck-suppress autoVariables  // taken back, or carried out, before this returns
     v->call = &call;
     vcpu_request(v, VCPU_REQ_PAUSE);
     thread_wake(v->thread); // held, it does not look at requests

@@ -59,6 +59,7 @@ static void trng_rnd(struct guest_frame *f, uint64_t bits, unsigned width)
     for (unsigned i = 0; i < TRNG_WORDS && bits > 0; i++) {
         unsigned n = bits < width ? (unsigned)bits : width;
 
+        // cppcheck-suppress shiftTooManyBits  // bits > 0, so n is 1..64
         f->x[TRNG_WORDS - i] = words[i] & MASK64(0, n);
         bits -= n;
     }
