@@ -32,10 +32,10 @@ struct boot_info {
     uint64_t boot_ticks;     // arch_time_now() as early as it could be read
 
     // Filled by the enumerator.
-    const void *fdt_va;         // the checked device tree, mapped; NULL when there is none
-    struct boot_ranges ram;     // sorted, not overlapping
+    const void *fdt_va;          // the checked device tree, mapped; NULL when there is none
+    struct boot_ranges ram;      // sorted, not overlapping
     struct boot_ranges reserved; // RAM that must be preserved: memreserve, /reserved-memory, modules, the FDT
-    struct boot_range initrd;   // boot module handed over by the loader; size 0 when none
+    struct boot_range initrd;    // boot module handed over by the loader; size 0 when none
     char model[BOOT_TEXT_MAX];
     char cmdline[BOOT_TEXT_MAX];
     char stdout_path[BOOT_TEXT_MAX];

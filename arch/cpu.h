@@ -44,8 +44,8 @@ void arch_context_switch(struct arch_context *from, struct arch_context *to);
 
 // Walks the frame-pointer chain from the caller (frame == NULL) or from `frame`, calling emit for each return address
 // while frames stay inside [stack_lo, stack_hi); at most 32 frames.
-void arch_backtrace(const void *frame, uintptr_t stack_lo, uintptr_t stack_hi, void (*emit)(uintptr_t pc, void *ctx),
-                    void *ctx);
+void arch_backtrace(const void *frame, uintptr_t stack_lo, uintptr_t stack_hi,
+                    void (*emit)(uintptr_t pc, void *ctx), void *ctx);
 
 // What the architecture's interrupt entry calls, interrupts masked (kernel/irq): takes all pending interrupts, then lets
 // the scheduler switch threads. Returns on the same thread's stack, perhaps much later.

@@ -36,6 +36,7 @@ struct guest_cpu_desc {
     const char *mmu;     // riscv64: "riscv,sv48", the largest stage-1 table
     uint32_t cbom_block; // riscv64: bytes that Zicbom and Zicboz work on, 0 without them
     uint32_t cboz_block;
-    bool can_aia; // riscv64: its harts have the CSRs of an interrupt file (Ssaia), so that a guest's can be emulated
+    // riscv64: its harts have the CSRs of an interrupt file (Ssaia), so that a guest's can be emulated.
+    bool can_aia;
 };
 void arch_guest_cpu_describe(struct guest_cpu_desc *out);

@@ -54,7 +54,7 @@ static struct {
     struct timer gather;
     _Atomic bool gathering; // the timer is set
     _Atomic bool busy;      // there is something that is not on the wire yet
-    uint64_t wire_time; // spent writing since it last rested
+    uint64_t wire_time;     // spent writing since it last rested
     uint64_t log_position;
     char log_line[LOG_LINE_MAX];
     size_t log_len;

@@ -42,8 +42,8 @@ struct virqchip_ops {
 
     // A trapped access to a CPU register of the controller (riscv64 AIA, vmm/irqchip/vaia.h). A write sets and clears bits of the
     // old value, which comes back in *old. False: there is no such register. NULL: there is none at all.
-    bool (*sysreg)(struct virqchip *chip, unsigned vcpu, unsigned number, bool write, uint64_t set, uint64_t clear,
-                   uint64_t *old);
+    bool (*sysreg)(struct virqchip *chip, unsigned vcpu, unsigned number, bool write, uint64_t set,
+                   uint64_t clear, uint64_t *old);
 
     uint32_t (*save)(const struct virqchip *chip, void *buf, uint32_t size); // bytes needed or written
     enum status (*restore)(struct virqchip *chip, const void *buf, uint32_t size);

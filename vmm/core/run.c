@@ -252,20 +252,13 @@ static enum vcpu_verdict run_requests(struct arch_vcpu *av)
 const char *vcpu_exit_name(enum vcpu_exit_kind kind)
 {
     static const char *const names[VCPU_EXIT_COUNT] = {
-        [VCPU_EXIT_DONE] = "done",
-        [VCPU_EXIT_IRQ] = "irq",
-        [VCPU_EXIT_MMIO] = "mmio",
-        [VCPU_EXIT_PIO] = "pio",
-        [VCPU_EXIT_HYPERCALL] = "call",
-        [VCPU_EXIT_IDLE] = "idle",
-        [VCPU_EXIT_IPI] = "ipi",
-        [VCPU_EXIT_SYSREG] = "sysreg",
-        [VCPU_EXIT_CPU_ON] = "cpu-on",
-        [VCPU_EXIT_CPU_OFF] = "cpu-off",
-        [VCPU_EXIT_POWEROFF] = "poweroff",
-        [VCPU_EXIT_RESET] = "reset",
-        [VCPU_EXIT_FAULT] = "fault",
-        [VCPU_EXIT_ENTRY_FAILED] = "entry-failed",
+        [VCPU_EXIT_DONE] = "done",         [VCPU_EXIT_IRQ] = "irq",
+        [VCPU_EXIT_MMIO] = "mmio",         [VCPU_EXIT_PIO] = "pio",
+        [VCPU_EXIT_HYPERCALL] = "call",    [VCPU_EXIT_IDLE] = "idle",
+        [VCPU_EXIT_IPI] = "ipi",           [VCPU_EXIT_SYSREG] = "sysreg",
+        [VCPU_EXIT_CPU_ON] = "cpu-on",     [VCPU_EXIT_CPU_OFF] = "cpu-off",
+        [VCPU_EXIT_POWEROFF] = "poweroff", [VCPU_EXIT_RESET] = "reset",
+        [VCPU_EXIT_FAULT] = "fault",       [VCPU_EXIT_ENTRY_FAILED] = "entry-failed",
     };
 
     return (unsigned)kind < VCPU_EXIT_COUNT ? names[kind] : "?";

@@ -96,7 +96,8 @@ void guest_memory_destroy(struct guest_memory *gm)
         struct region_memory *r = &gm->regions[--gm->count];
 
         (void)!gmem_remove(&gm->vm->gmem, r->region.base);
-        (void)!aspace_unmap(&gm->vm->stage2, r->region.base.v, r->region.size); // whole regions: no split, cannot fail
+        // Whole regions: nothing is split, so it cannot fail.
+        (void)!aspace_unmap(&gm->vm->stage2, r->region.base.v, r->region.size);
         gmem_quiesce(&gm->vm->gmem);
         give_back(r);
     }

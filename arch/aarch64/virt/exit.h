@@ -9,7 +9,11 @@
 #include "arch/vcpu.h"
 
 // What virt/exit.S does next; the values are known there.
-enum exit_action { EXIT_RESUME = 0, EXIT_FULL = 1, EXIT_LEAVE = 2 };
+enum exit_action {
+    EXIT_RESUME = 0,
+    EXIT_FULL = 1,
+    EXIT_LEAVE = 2
+};
 
 // Called by virt/exit.S.
 // By exception class (ESR_EL2.EC); `full` is false.

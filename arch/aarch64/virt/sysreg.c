@@ -17,7 +17,7 @@
 #define PFR_CRM 4u // ID_AA64PFR0_EL1
 #define AA64PFR0_OP2 0u
 #define AA64PFR0_GIC (UINT64_C(0xF) << 24)
-#define VCPU_IPI_DIR 3u // as struct virqchip_ops.send_sgi
+#define VCPU_IPI_DIR 3u     // as struct virqchip_ops.send_sgi
 #define OSLSR_OSLM BIT64(3) // OS lock implemented, unlocked
 
 typedef enum exit_action (*reg_handler)(struct guest_frame *f, uint64_t esr);

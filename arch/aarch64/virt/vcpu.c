@@ -20,8 +20,8 @@
 
 // Every trap that a guest's exits depend on; see the handlers in virt/. PTW: page tables in device memory are a fault,
 // not a read of the device. TERR: the error records are the machine's.
-#define HCR_GUEST                                                                                             \
-    (HCR_VM | HCR_SWIO | HCR_PTW | HCR_FMO | HCR_IMO | HCR_AMO | HCR_FB | HCR_BSU_INNER | HCR_TID3 |          \
+#define HCR_GUEST                                                                                    \
+    (HCR_VM | HCR_SWIO | HCR_PTW | HCR_FMO | HCR_IMO | HCR_AMO | HCR_FB | HCR_BSU_INNER | HCR_TID3 | \
      HCR_TSC | HCR_TIDCP | HCR_TACR | HCR_TSW | HCR_RW | HCR_TLOR | HCR_TERR)
 
 void fp_save(struct guest_fp *fp);
@@ -39,7 +39,8 @@ static bool has_pac(void)
            (sysreg_read(S3_0_C0_C6_2) & (UINT64_C(0xFF) << 8)) != 0;
 }
 
-enum status arch_vcpu_create(struct arch_vcpu *av, struct arch_vm *vm, unsigned index, const struct vcpu_upcalls *up)
+enum status arch_vcpu_create(struct arch_vcpu *av, struct arch_vm *vm, unsigned index,
+                             const struct vcpu_upcalls *up)
 {
     memset(av, 0, sizeof(*av));
     av->vm = vm;
@@ -131,8 +132,8 @@ static void sysregs_load(const struct guest_sysregs *s)
 }
 
 // Name by encoding: the assembler of armv8-a does not know the key registers (Arm DDI 0487, D19.2.15 and on).
-#define PAC_KEYS(op)                                                                                          \
-    op(0, S3_0_C2_C1_0) op(1, S3_0_C2_C1_1) op(2, S3_0_C2_C1_2) op(3, S3_0_C2_C1_3) op(4, S3_0_C2_C2_0)       \
+#define PAC_KEYS(op)                                                                                    \
+    op(0, S3_0_C2_C1_0) op(1, S3_0_C2_C1_1) op(2, S3_0_C2_C1_2) op(3, S3_0_C2_C1_3) op(4, S3_0_C2_C2_0) \
         op(5, S3_0_C2_C2_1) op(6, S3_0_C2_C2_2) op(7, S3_0_C2_C2_3) op(8, S3_0_C2_C3_0) op(9, S3_0_C2_C3_1)
 #define PAC_SAVE(i, name) av->pac_keys[i] = sysreg_read(name);
 #define PAC_LOAD(i, name) sysreg_write(name, av->pac_keys[i]);
@@ -228,7 +229,8 @@ void arch_vcpu_trap_idle(struct arch_vcpu *av, bool trap)
 
 void arch_vcpu_set_irq(struct arch_vcpu *av, uint32_t lines)
 {
-    av->hcr = (av->hcr & ~(HCR_VI | HCR_VF)) | (lines & VCPU_LINE_IRQ ? HCR_VI : 0) | (lines & VCPU_LINE_FIQ ? HCR_VF : 0);
+    av->hcr = (av->hcr & ~(HCR_VI | HCR_VF)) | (lines & VCPU_LINE_IRQ ? HCR_VI : 0) |
+              (lines & VCPU_LINE_FIQ ? HCR_VF : 0);
     if (av->loaded) {
         sysreg_write(hcr_el2, av->hcr | (av->trap_idle ? HCR_TWI : 0));
     }
@@ -270,7 +272,8 @@ uint64_t arch_vcpu_reg(const struct arch_vcpu *av, unsigned reg)
 
 const struct vcpu_frame_layout *arch_vcpu_frame_layout(void)
 {
-    static const struct vcpu_frame_layout layout = {.frame_reg = 29, .next_offset = 0, .return_offset = 8}; // AAPCS64 6.4.6
+    // AAPCS64 6.4.6
+    static const struct vcpu_frame_layout layout = {.frame_reg = 29, .next_offset = 0, .return_offset = 8};
 
     return &layout;
 }
@@ -298,13 +301,14 @@ void arch_vcpu_dump(const struct arch_vcpu *av, void (*line)(void *ctx, const ch
     const struct guest_frame *f = frame_of(av);
     char text[100];
 
-    snprintf(text, sizeof(text), "pc %016llx  pstate %08llx  sp %016llx  lr %016llx", (unsigned long long)f->pc,
-             (unsigned long long)f->pstate, (unsigned long long)arch_vcpu_reg(av, REG_SP),
-             (unsigned long long)f->x[30]);
+    snprintf(text, sizeof(text), "pc %016llx  pstate %08llx  sp %016llx  lr %016llx",
+             (unsigned long long)f->pc, (unsigned long long)f->pstate,
+             (unsigned long long)arch_vcpu_reg(av, REG_SP), (unsigned long long)f->x[30]);
     line(ctx, text);
     for (unsigned i = 0; i < 30; i += 3) {
-        snprintf(text, sizeof(text), "x%-2u %016llx  x%-2u %016llx  x%-2u %016llx", i, (unsigned long long)f->x[i],
-                 i + 1, (unsigned long long)f->x[i + 1], i + 2, (unsigned long long)f->x[i + 2]);
+        snprintf(text, sizeof(text), "x%-2u %016llx  x%-2u %016llx  x%-2u %016llx", i,
+                 (unsigned long long)f->x[i], i + 1, (unsigned long long)f->x[i + 1], i + 2,
+                 (unsigned long long)f->x[i + 2]);
         line(ctx, text);
     }
     if (av->loaded) {
