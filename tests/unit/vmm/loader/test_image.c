@@ -147,6 +147,20 @@ static void test_arm64_for_another_guest(void **state)
     refused(E_UNSUPPORTED, "the guest is riscv64");
 }
 
+// The same header but for the magic number.
+static void test_riscv64(void **state)
+{
+    (void)state;
+    put_arm64_header(data, 0x200000, 0x3000);
+    memcpy(data + 0x38, "RSC\x05", 4);
+    refused(E_UNSUPPORTED, "a kernel for riscv64");
+    options.arch = "riscv64";
+    assert_int_equal(probe(), OK);
+    assert_string_equal(image.format->name, "riscv64 Image");
+    assert_int_equal(image.offset, 0x200000);
+    assert_int_equal(image.span, 0x3000);
+}
+
 // With the EFI stub's PE header at 0x40: one section of `raw` bytes from 0x200 on.
 static void put_pe(uint32_t raw)
 {
@@ -380,7 +394,6 @@ static void test_foreign_files(void **state)
         const char *magic, *says;
     } cases[] = {
         {0x202, 4, "HdrS", "bzImage"},
-        {0x38, 4, "RSC\x05", "riscv64"},
         {4, 4, "zimg", "zboot"},
         {0, 2, "MZ", "EFI program"},
         {0, 6,
@@ -457,6 +470,7 @@ int main(void)
         cmocka_unit_test_setup(test_arm64_bad_text_offset, setup),
         cmocka_unit_test_setup(test_arm64_at_a_given_address, setup),
         cmocka_unit_test_setup(test_arm64_for_another_guest, setup),
+        cmocka_unit_test_setup(test_riscv64, setup),
         cmocka_unit_test_setup(test_arm64_truncated_is_found_by_its_sections, setup),
         cmocka_unit_test_setup(test_elf, setup),
         cmocka_unit_test_setup(test_elf_ignores_what_is_not_loaded, setup),
