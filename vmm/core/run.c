@@ -41,7 +41,7 @@ static enum vcpu_verdict exit_pio(struct vcpu *v, struct vcpu_exit *e)
         .value = e->pio.value, .size = e->pio.size, .write = e->pio.write, .vcpu = (uint16_t)v->index};
 
     // Ports nobody claims read as all ones and swallow writes.
-    if (io_bus_access(&v->vm->pio, &v->mmio_cache, e->pio.port, &a) != IO_DONE) {
+    if (io_bus_access(&v->vm->pio, &v->pio_cache, e->pio.port, &a) != IO_DONE) {
         a.value = MASK64(0, 8 * e->pio.size);
     }
     e->pio.value = (uint32_t)a.value;

@@ -39,6 +39,7 @@ struct vcpu {
     _Atomic enum vcpu_state
         state; // one writer: its own thread, but OFF to CLAIMED (by compare-exchange) and to ON_PENDING: the starter
     struct io_cache mmio_cache;
+    struct io_cache pio_cache;
     struct timer wake_timer; // an armed guest timer of a vCPU that is not loaded
     struct vcpu_entry entry; // for the next start
     struct completion gone;  // its thread has left for good
