@@ -23,14 +23,14 @@ def damaged(kind):
     if kind == "text":
         return b"This is a letter to my aunt, not a kernel.\n" * 100, r"text file|not an arm64", "128M"
     if kind == "random":
-        return b"\xff\xfe" + os.urandom(1 << 16), r"not an arm64 kernel|no known format", "128M"
+        return bytes(4) + os.urandom(1 << 16), r"not an arm64 kernel|no known format", "128M"
     if kind == "empty":
         return b"", r"empty|no file|cannot", "128M"
     if kind == "too-big":
         return kernel_bytes(), r"does not fit.*raise vm\.memory|too (?:big|large)", "24M"
     if kind == "gzip-damaged":
-        data = bytearray(gzip.compress(kernel_bytes()[:4 << 20], 1))
-        data[1 << 20] ^= 0xFF
+        data = bytearray(gzip.compress(kernel_bytes(), 1))
+        data[4 << 20] ^= 0xFF
         return bytes(data), r"gzip|damaged", "128M"
     if kind == "gzip-bomb":
         return gzip.compress(bytes(600 << 20), 9), r"does not fit|out of memory|too (?:big|large)|cannot|not an arm64", "128M"

@@ -64,7 +64,7 @@ enum status image_probe(const struct image_source *src, const struct image_optio
 
         *out = (struct image){.format = f};
         st = f->probe(src, opt, out, error);
-        if (st == OK && f->arch && strcmp(f->arch, opt->arch) != 0) {
+        if (st != E_NOENT && f->arch && strcmp(f->arch, opt->arch) != 0) {
             return load_fail(error, E_UNSUPPORTED, "is a kernel for %s, the guest is %s", f->arch, opt->arch);
         }
         if (st != E_NOENT) {
