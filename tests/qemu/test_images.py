@@ -31,7 +31,7 @@ def damaged(kind):
     if kind == "gzip-damaged":
         data = bytearray(gzip.compress(kernel_bytes(), 1))
         data[4 << 20] ^= 0xFF
-        return bytes(data), r"gzip|damaged", "128M"
+        return bytes(data), r"gzip|damaged|corrupt", "128M"
     if kind == "gzip-bomb":
         return gzip.compress(bytes(600 << 20), 9), r"does not fit|out of memory|too (?:big|large)|cannot|not an arm64", "128M"
     if kind == "riscv":
