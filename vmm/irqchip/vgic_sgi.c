@@ -14,6 +14,10 @@
 #define SGI_RS_SHIFT 44
 #define SGI_IRM BIT64(40)
 #define SGI_CLUSTER 16u
+#define SGI_AFF1_SHIFT 16
+#define SGI_AFF1_MASK MASK64(SGI_AFF1_SHIFT, 8)
+#define SGI_FIELDS_ELSEWHERE \
+    (SGI_IRM | MASK64(32, 8) | MASK64(SGI_RS_SHIFT, 4) | MASK64(48, 8)) // Aff2, RS, Aff3
 
 static void send_to_self(struct vgic_cpu *self, unsigned irq, unsigned group)
 {
@@ -103,9 +107,8 @@ __attribute__((noinline)) static void send_other(struct vgic *g, unsigned vcpu, 
     }
 }
 
-void vgic_send_sgi(struct virqchip *chip, unsigned vcpu, unsigned which, uint64_t value)
+__attribute__((noinline)) static void send_any(struct vgic *g, unsigned vcpu, unsigned which, uint64_t value)
 {
-    struct vgic *g = vgic_of(chip);
     unsigned irq = (unsigned)(value >> SGI_INTID_SHIFT & 0xf);
     unsigned group = which == 0;
     uint64_t cluster = sgi_cluster(value);
@@ -131,5 +134,19 @@ void vgic_send_sgi(struct virqchip *chip, unsigned vcpu, unsigned which, uint64_
         } else if (target < g->chip.vcpu_count) {
             send_to(&g->cpus[target], irq, group);
         }
+    }
+}
+
+// A vCPU's SGI to itself alone needs none of the loops, nor their registers.
+void vgic_send_sgi(struct virqchip *chip, unsigned vcpu, unsigned which, uint64_t value)
+{
+    struct vgic *g = vgic_of(chip);
+    uint64_t place = value & (SGI_FIELDS_ELSEWHERE | SGI_AFF1_MASK | SGI_TARGET_MASK);
+
+    if (!g->v2 && which != GIC_WHICH_DIR &&
+        place == ((uint64_t)(vcpu / SGI_CLUSTER) << SGI_AFF1_SHIFT | UINT64_C(1) << vcpu % SGI_CLUSTER)) {
+        send_to_self(&g->cpus[vcpu], (unsigned)(value >> SGI_INTID_SHIFT & 0xf), which == 0);
+    } else {
+        send_any(g, vcpu, which, value);
     }
 }
