@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What only riscv64 has: a CPU without H, timers without Sstc, hostile SBI calls and CSR accesses."""
-import pytest
-from lodge import ARCH, Image, Machine, vm
+from lodge import Image, Machine, vm
 from scenarios import HEARTBEAT
-
-pytestmark = pytest.mark.skipif(ARCH != "riscv64", reason="of riscv64")
 
 
 def test_hostile_calls():
