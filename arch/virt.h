@@ -13,6 +13,8 @@ struct virt_caps {
     unsigned vmid_count; // address-space identifiers, including 0 which is never given to a guest
     const char *name;    // "EL2", "HS-mode", "SVM", "VMX"
     char text[128];      // features in one line for the banner
+    char hidden
+        [128]; // what the CPU has and guests are not shown, because nothing of it is virtualised; may be empty
 };
 
 // Finds out what this machine can do. Boot CPU. E_UNSUPPORTED when there is no virtualisation: the text then says why.

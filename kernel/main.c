@@ -70,6 +70,9 @@ static void banner(const struct boot_info *bi)
     log_info("Lodge " LODGE_VERSION " on %s", bi->model[0] ? bi->model : "an unnamed machine");
     log_info("CPUs: %u of %u, %s; %s: %s", cpu_online_count(), cpu_count(), arch_cpu_describe(), caps.name,
              caps.text);
+    if (caps.hidden[0]) {
+        log_info("guests do not get: %s (not virtualised)", caps.hidden);
+    }
     log_info("memory: %llu MiB free of %llu MiB; interrupt controller: %s; clock %llu kHz", MIB_OF(mem.free),
              MIB_OF(mem.total), irq_chip()->name, (unsigned long long)(arch_time_hz() / 1000));
 }

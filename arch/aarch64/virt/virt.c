@@ -46,6 +46,30 @@ const struct pt_format *arch_guest_pt_format(void)
     return parange() >= PARANGE_40 ? &pt_arm64_stage2_40 : &pt_arm64_stage2_36;
 }
 
+// Features that virt/idregs.c keeps from guests: where the CPU says that it has them.
+static void list_hidden(char *buf, size_t size)
+{
+    const uint64_t pfr0 = sysreg_read(id_aa64pfr0_el1);
+    const uint64_t pfr1 = sysreg_read(id_aa64pfr1_el1);
+    const uint64_t dfr0 = sysreg_read(id_aa64dfr0_el1);
+    const struct {
+        unsigned value;
+        const char *name;
+    } features[] = {
+        {id_field(pfr0, 28), "RAS"},  {id_field(pfr0, 32), "SVE"},     {id_field(pfr0, 40), "MPAM"},
+        {id_field(pfr0, 44), "AMU"},  {id_field(pfr1, 8), "MTE"},      {id_field(pfr1, 24), "SME"},
+        {id_field(dfr0, 4), "trace"}, {id_field(dfr0, 8) % 15, "PMU"}, {id_field(dfr0, 32), "SPE"},
+        {1, "breakpoints"}, // every CPU has two at least
+    };
+    size_t n = 0;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(features) && n < size; i++) {
+        if (features[i].value) {
+            n += (size_t)snprintf(buf + n, size - n, "%s%s", n ? ", " : "", features[i].name);
+        }
+    }
+}
+
 enum status arch_virt_probe(struct virt_caps *caps)
 {
     unsigned range = parange();
@@ -61,6 +85,7 @@ enum status arch_virt_probe(struct virt_caps *caps)
     if (range < PARANGE_36) {
         return E_UNSUPPORTED;
     }
+    list_hidden(caps->hidden, sizeof(caps->hidden));
     idregs_init();
     return OK;
 }
