@@ -8,7 +8,7 @@ LOG      ?=
 SMP      ?= 2
 MEM      ?= 1G
 LODGE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/lodge
-export LODGE_CACHE ARCH PLATFORM SMP MEM
+export LOG LODGE_CACHE ARCH PLATFORM SMP MEM
 
 PYTHON := /usr/bin/python3
 Q      := $(if $(V),,@)

@@ -152,6 +152,24 @@ static struct sources *fat_sources(void)
     return fat;
 }
 
+// `make LOG=debug` stands above every file.
+static void apply_options(struct config *config)
+{
+    const struct embed_entry *e = embed_find("option:log");
+    char name[8];
+    enum log_level level;
+
+    if (!e || e->size >= sizeof(name)) {
+        return;
+    }
+    memcpy(name, e->start, e->size);
+    name[e->size] = '\0';
+    level = log_level_parse(name);
+    if (level != LOG_LEVEL_COUNT) {
+        config->host.log = level;
+    }
+}
+
 const struct config *host_config_read(void)
 {
     struct config *config = pool_alloc(sizeof(*config));
@@ -171,6 +189,9 @@ const struct config *host_config_read(void)
     }
     if (result == E_CONFIG) {
         report(errors);
+    }
+    if (result == OK || result == E_CONFIG) {
+        apply_options(config);
     }
     pool_free(errors, sizeof(*errors));
     pool_free(embedded, sizeof(*embedded)); // the texts of `fat` stay: messages may point to their names
