@@ -11,7 +11,7 @@ import re
 import subprocess
 import sys
 
-LIMIT = 120 * float(os.environ.get("LODGE_TIMEOUT_SCALE", "1"))
+LIMIT = 300 * float(os.environ.get("LODGE_TIMEOUT_SCALE", "1"))
 OPTIONS = {"ASAN_OPTIONS": "abort_on_error=0:detect_stack_use_after_return=1:strict_string_checks=1",
            "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"}
 
