@@ -152,6 +152,9 @@ enum status vm_board_create(struct vm *vm, struct vm_board *board)
     if (s == OK && board_parts()->create_others) {
         s = board_parts()->create_others(vm);
     }
+    if (s == OK) {
+        s = virtio_mmio_fill_slots(vm);
+    }
     if (s != OK) {
         vm_board_destroy(vm, board);
     }

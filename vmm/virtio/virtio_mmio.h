@@ -17,3 +17,6 @@ enum status virtio_mmio_create(struct vm *vm, const struct plan_device *plan, st
 
 // The same without worker thread and without vm->devices: unit tests call ops->process() themselves.
 enum status virtio_mmio_attach(struct vm *vm, const struct plan_device *plan, struct virtio_device *dev);
+
+// Puts "no device here" into the slots of the plan that no device took. After all devices. E_NOMEM. Worker thread.
+enum status virtio_mmio_fill_slots(struct vm *vm);
