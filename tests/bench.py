@@ -121,7 +121,7 @@ def switch_cost(s, hz=62_500_000):
 
 def shared_core(n):
     """A sleeper and a computing guest on one core, beside n - 2 guests that sleep for ever."""
-    text = vm("yield", "yield", more=sched(priority=9, pcpus="[0]")) + vm("spin", "spin", more=sched(pcpus="[0]"))
+    text = vm("yield", "yield", more=sched(priority=9, pcpus="[0]")) + vm("spin", "spin", more=sched(priority=7, pcpus="[0]"))
     return text + "".join(vm(f"idle{i}", IDLE, more=sched(pcpus="[0]")) for i in range(n - 2))
 
 

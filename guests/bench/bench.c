@@ -7,7 +7,7 @@ struct samples samples;
 
 uint64_t tick_cost(void)
 {
-    return UINT64_C(100000000000) / time_hz();
+    return UINT64_C(100000000000) / clock_hz();
 }
 
 void samples_start(void)

@@ -2,8 +2,8 @@
 //
 // bench: how many instructions an operation takes, seen from inside a guest.
 //
-// Under `qemu-system-aarch64 -icount shift=0,sleep=off` each executed instruction moves the virtual clock by one
-// nanosecond, so the guest's own counter counts instructions, the hypervisor's included, in steps of 1e9 / CNTFRQ.
+// Under `-icount shift=0,sleep=off` each instruction that QEMU executes moves the virtual clock by one nanosecond, so the
+// guest's own counter counts instructions, the hypervisor's included, in steps of 1e9 / clock_hz().
 // Operations are measured in batches, which gives fractions of a step; the loop around them is taken off. Values are
 // kept in hundredths of an instruction.
 #pragma once
@@ -35,6 +35,20 @@ void samples_add_batch(uint64_t ticks, unsigned n, unsigned own);
 // Prints "bench NAME MEDIAN MIN MAX" and starts anew.
 void samples_report(const char *name);
 void report_value(const char *name, uint64_t value);
+
+// ---- what the architecture's part provides ----
+
+// The counter that all guests of the machine share, and its rate while an instruction takes a nanosecond.
+uint64_t clock_now(void);
+uint64_t clock_hz(void);
+
+// A timer interrupt `ticks` of the counter from now; called with interrupts masked.
+void alarm_setup(void);
+void alarm_set(uint64_t ticks);
+// Sleeps until the alarm has come and takes it; the counter right before and right behind the sleep.
+void alarm_sleep(uint64_t *before, uint64_t *after);
+// Computes until two looks at the counter, *last and *now, are `gap` ticks or more apart.
+void compute_until_gap(uint64_t gap, uint64_t *last, uint64_t *now);
 
 // Roles; `bootargs` says which one a guest plays.
 void role_calls(void);

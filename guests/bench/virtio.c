@@ -134,7 +134,7 @@ static void measure_console(uint64_t slot)
     queue.avail.flags = AVAIL_NO_INTERRUPT;
     data[0] = '.';
     for (unsigned i = 0; i < REQUESTS; i++) {
-        uint64_t t0 = time_now();
+        uint64_t t0 = clock_now();
 
         MARK(MARK_BEGIN);
         for (unsigned k = 0; k < 8; k++) {
@@ -142,7 +142,7 @@ static void measure_console(uint64_t slot)
             request(slot, CONSOLE_TX, false);
         }
         MARK(MARK_END);
-        samples_add_batch(time_now() - t0, 8, 0);
+        samples_add_batch(clock_now() - t0, 8, 0);
     }
     samples_report("virtio_console_byte");
 }
@@ -157,7 +157,7 @@ static void measure_block(uint64_t slot)
     queue.desc[2] = (struct desc){.addr = (uintptr_t)&status, .len = 1, .flags = DESC_WRITE};
     queue.avail.flags = AVAIL_NO_INTERRUPT;
     for (unsigned i = 0; i < REQUESTS; i++) {
-        uint64_t t0 = time_now();
+        uint64_t t0 = clock_now();
 
         MARK(MARK_BEGIN);
         for (unsigned k = 0; k < 8; k++) {
@@ -165,7 +165,7 @@ static void measure_block(uint64_t slot)
             request(slot, 0, false);
         }
         MARK(MARK_END);
-        samples_add_batch(time_now() - t0, 8, 0);
+        samples_add_batch(clock_now() - t0, 8, 0);
     }
     samples_report("virtio_blk_4k");
 }
