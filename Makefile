@@ -185,7 +185,7 @@ check: image
 selftest: $(ready)
 	$(Q)$(PYTHON) tests/run_qemu.py --select selftest
 qemu-test: $(ready)
-	$(Q)$(PYTHON) tests/run_qemu.py $(if $(T),--select $(T))
+	$(Q)$(PYTHON) tests/run_qemu.py $(if $(T),--select "$(T)")
 soak: $(ready)
 	$(Q)$(PYTHON) tests/soak.py --minutes $(or $(MIN),30) --smp $(SMP)
 bench: $(ready)

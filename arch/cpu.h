@@ -17,13 +17,14 @@ void arch_set_this_cpu(struct cpu *cpu);
 void arch_cpu_init(void);
 
 // Starts the CPU `hw_id` at the architecture's secondary entry, which ends in kernel_secondary_main(index) on the
-// stack that ends at `stack_top`. `method` and `release_addr` come from the enumerator ("psci", "spin-table", ...).
+// stack that ends at `stack_top`. `method` and `release` come from the enumerator ("psci", "spin-table", ...). One start at a
+// time; E_UNSUPPORTED: a method it does not know.
 struct cpu_start {
     uint64_t hw_id;
     unsigned index;
     void *stack_top;
     const char *method;
-    uint64_t release_addr;
+    volatile uint64_t *release; // cpu-release-addr mapped as device registers; NULL: there is none
 };
 enum status arch_cpu_start(const struct cpu_start *start);
 

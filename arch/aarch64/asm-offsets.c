@@ -3,6 +3,7 @@
 // Constants for the assembler files; the Makefile turns the marked lines of this file's assembly into a header.
 #include <asm/vcpu.h>
 
+#include "arch/aarch64/boot/boot.h"
 #include "arch/cpu.h"
 #include "arch/vcpu.h"
 
@@ -19,5 +20,9 @@ void asm_offsets(void)
     DEFINE(VCPU_UP, offsetof(struct arch_vcpu, up));
     DEFINE(UP_HOST_IRQ, offsetof(struct vcpu_upcalls, host_irq));
     DEFINE(CONTEXT_SP, offsetof(struct arch_context, sp));
+    DEFINE(SECONDARY_ID, offsetof(struct secondary_boot, id));
+    DEFINE(SECONDARY_SIZE, sizeof(struct secondary_boot));
+    DEFINE(SECONDARY_READY_BITS, SECONDARY_READY);
+    DEFINE(SECONDARY_COUNT, SECONDARY_MAX);
     DEFINE(FP_FPCR, offsetof(struct guest_fp, fpcr));
 }

@@ -91,15 +91,31 @@ void cpu_set_online_hook(void (*hook)(void))
     arch_irq_restore(irq);
 }
 
+// The word that a CPU in a spin loop watches (Devicetree Specification, 3.8.1: 64 bits, aligned).
+static enum status map_release(struct cpu_start *start, uint64_t release_addr)
+{
+    if (release_addr == 0) {
+        return OK;
+    }
+    if (release_addr % sizeof(uint64_t) != 0) {
+        return E_INVAL;
+    }
+    start->release = mmio_map(hpa(release_addr), sizeof(uint64_t));
+    return start->release == NULL ? E_NOMEM : OK;
+}
+
 static void cpu_start_one(unsigned index)
 {
     struct cpu_start start = {.hw_id = cpus[index].hw_id,
                               .index = index,
                               .stack_top = stack_alloc(),
-                              .method = cpus[index].start.method,
-                              .release_addr = cpus[index].start.release_addr};
+                              .method = cpus[index].start.method};
     uint64_t deadline = arch_time_now() + time_from_ms(START_TIMEOUT_MS);
-    enum status s = start.stack_top == NULL ? E_NOMEM : arch_cpu_start(&start);
+    enum status s = start.stack_top == NULL ? E_NOMEM : map_release(&start, cpus[index].start.release_addr);
+
+    if (s == OK) {
+        s = arch_cpu_start(&start);
+    }
 
     while (s == OK && !is_online(index)) {
         arch_cpu_relax();

@@ -8,7 +8,7 @@ import pytest
 from lodge import ARCH, TOP, Machine
 
 # What only one architecture has is not there for the others.
-OF_ARCH = {"test_riscv.py": "riscv64", "test_gic.py": "aarch64"}
+OF_ARCH = {"test_riscv.py": "riscv64", "test_gic.py": "aarch64", "test_cpu_start.py": "aarch64"}
 collect_ignore = [name for name, arch in OF_ARCH.items() if arch != ARCH]
 
 

@@ -28,7 +28,7 @@ def test_heartbeats():
             names.add(m.expect(r"\[(\S+)\] heartbeat [3-9]").group(1))
 
 
-@pytest.mark.parametrize("smp", [1, 2, 4])
+@pytest.mark.parametrize("smp", [1, 2, 4, 8])
 def test_cpu_counts(smp):
     with Machine(Image(HEARTBEATS), smp=smp) as m:
         m.expect(rf"CPUs: {smp} of {smp}")

@@ -16,8 +16,14 @@ struct secondary_boot {
     uint64_t root;      // physical address of the page table
     uint64_t stack_top; // virtual
     uint64_t index;
+    uint64_t id; // affinity fields and SECONDARY_READY: written last
 };
+#define SECONDARY_READY BIT64(31) // RES1 in MPIDR_EL1: an unused entry is nobody's
+#define SECONDARY_MAX 256         // one each: a late starter still finds its own
+extern struct secondary_boot secondary_boots[SECONDARY_MAX];
+// With the physical address of its own one in x0 (PSCI); and without, each CPU looks for its own and waits for it.
 void secondary_entry(void);
+void secondary_spin_entry(void);
 
 // Where the image lies: physical = virtual - image_offset, modulo 2^64.
 extern uint64_t image_offset;

@@ -148,7 +148,28 @@ mmu_on:
     isb
     br      x22
 
-// Secondary CPUs start here, MMU off, x0 = physical address of their struct secondary_boot {root, stack, index}.
+// A CPU out of a spin loop comes here, MMU off: it looks for its struct secondary_boot {root, stack, index, id} and waits
+// until there is one. Several may share a loop's word, so that some come early.
+    .global secondary_spin_entry
+secondary_spin_entry:
+    mrs     x1, mpidr_el1
+    ldr     x2, mpidr_aff_value
+    and     x1, x1, x2
+    orr     x1, x1, #SECONDARY_READY_BITS
+1:  adrp    x0, secondary_boots
+    add     x0, x0, :lo12:secondary_boots
+    mov     x2, #SECONDARY_COUNT
+2:  ldr     x3, [x0, #SECONDARY_ID]
+    cmp     x3, x1
+    b.eq    3f
+    add     x0, x0, #SECONDARY_SIZE
+    subs    x2, x2, #1
+    b.ne    2b
+    wfe
+    b       1b
+3:  dmb     ld                          // the rest was written before
+
+// Secondary CPUs start here, MMU off, x0 = physical address of their struct secondary_boot.
     .global secondary_entry
 secondary_entry:
     msr     daifset, #0xF
@@ -167,6 +188,7 @@ mair_value:      .quad 0x4404FF        // 0 normal write-back, 1 device nGnRE, 2
 tcr_value:       .quad 0x80803510        // RES1, SH0 inner, WBWA walks, T0SZ 16
 sctlr_value:     .quad 0x30CD183D        // RES1, M A? C SA I WXN
 sctlr_off_value: .quad SCTLR_EL2_OFF
+mpidr_aff_value: .quad 0xFF00FFFFFF
 secondary_virtual_value: .quad secondary_virtual
 
     .text

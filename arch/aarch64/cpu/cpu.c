@@ -3,6 +3,8 @@
 // The CPU contract on aarch64 at EL2.
 #include "arch/cpu.h"
 
+#include <string.h>
+
 #include <asm/sysreg.h>
 
 #include "arch/aarch64/boot/boot.h"
@@ -29,21 +31,65 @@ void arch_cpu_init(void)
     isb();
 }
 
+struct secondary_boot secondary_boots[SECONDARY_MAX];
+
+static enum status start_by_psci(const struct cpu_start *start, const struct secondary_boot *boot)
+{
+    return psci_cpu_on(start->hw_id & MPIDR_AFF_MASK, arch_virt_to_phys((const void *)secondary_entry),
+                       arch_virt_to_phys(boot));
+}
+
+// It watches a word of memory for the address to go to (Linux, Documentation/arch/arm64/booting.rst), perhaps with its
+// caches on, perhaps together with others: they all come, each finds its own boot record by its MPIDR.
+static enum status start_by_spin_table(const struct cpu_start *start, const struct secondary_boot *boot)
+{
+    const void *word = (const void *)(uintptr_t)start->release;
+
+    (void)boot;
+    if (start->release == NULL) {
+        return E_INVAL;
+    }
+    arch_dcache_clean_invalidate(word, sizeof(*start->release));
+    *start->release = arch_virt_to_phys((const void *)secondary_spin_entry).v;
+    arch_dcache_clean_invalidate(word, sizeof(*start->release));
+    asm volatile("sev" ::: "memory");
+    return OK;
+}
+
+static const struct start_method {
+    const char *name;
+    enum status (*start)(const struct cpu_start *start, const struct secondary_boot *boot);
+} start_methods[] = {
+    {"psci", start_by_psci},
+    {"spin-table", start_by_spin_table},
+};
+
+// For a CPU with its caches off; `id` last, since it may be looking already.
+static void publish_boot(struct secondary_boot *b, const struct cpu_start *start)
+{
+    b->root = arch_host_pt_root().v;
+    b->stack_top = (uint64_t)(uintptr_t)start->stack_top;
+    b->index = start->index;
+    arch_dcache_clean_invalidate(b, sizeof(*b));
+    b->id = (start->hw_id & MPIDR_AFF_MASK) | SECONDARY_READY;
+    arch_dcache_clean_invalidate(b, sizeof(*b));
+}
+
 enum status arch_cpu_start(const struct cpu_start *start)
 {
-    static struct secondary_boot args[256]; // one each: a late starter still finds its own
-    struct secondary_boot *a;
+    struct secondary_boot *b;
 
-    if (start->index >= ARRAY_SIZE(args)) {
+    if (start->index >= SECONDARY_MAX) {
         return E_RANGE;
     }
-    a = &args[start->index];
-    a->root = arch_host_pt_root().v;
-    a->stack_top = (uint64_t)(uintptr_t)start->stack_top;
-    a->index = start->index;
-    arch_dcache_clean_invalidate(a, sizeof(*a));
-    return psci_cpu_on(start->hw_id & MPIDR_AFF_MASK, arch_virt_to_phys((const void *)secondary_entry),
-                       arch_virt_to_phys(a));
+    b = &secondary_boots[start->index];
+    for (unsigned i = 0; i < ARRAY_SIZE(start_methods); i++) {
+        if (strcmp(start->method, start_methods[i].name) == 0) {
+            publish_boot(b, start);
+            return start_methods[i].start(start, b);
+        }
+    }
+    return E_UNSUPPORTED;
 }
 
 void arch_cpu_idle(void)

@@ -39,6 +39,17 @@ static void test_one_does_not_start(void **state)
     assert_non_null(strstr(host_console_take(), "cpu 2 (id 0x4d) does not start"));
 }
 
+static void test_release_address(void **state)
+{
+    (void)state;
+    host_boot(MIB(16), 1);
+    (void)host_console_take();
+    assert_int_equal(cpu_announce(77, "spin-table", 0x1004), OK);
+    cpu_start_all();
+    assert_int_equal(cpu_online_count(), 1);
+    assert_non_null(strstr(host_console_take(), "cpu 1 (id 0x4d) does not start: invalid"));
+}
+
 static unsigned hooked;
 
 static void hook(void)
@@ -76,6 +87,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_announce),
         cmocka_unit_test(test_one_does_not_start),
+        cmocka_unit_test(test_release_address),
         cmocka_unit_test(test_online_hook),
         cmocka_unit_test(test_mask),
     };
