@@ -3,7 +3,7 @@
 """Runs tests/qemu, each test in its own pytest process, two at a time: run_qemu.py [--select WORDS] [--list]
 
 WORDS is a pytest -k expression (`two_guests`, "linux and not fat"). Each test has a hard time limit. Logs of the serial
-lines are in build/test-logs. The last line is "qemu: N passed, N failed"; a skipped test counts as failed, because
+lines are in build/test-logs/ARCH. The last line is "qemu: N passed, N failed"; a skipped test counts as failed, because
 nothing here may be skipped.
 """
 import argparse
@@ -17,6 +17,7 @@ import time
 
 SCALE = float(os.environ.get("LODGE_TIMEOUT_SCALE", "1"))
 LIMIT = 900 * SCALE
+ARCH = os.environ.get("ARCH") or "aarch64"
 PYTEST = ["/usr/bin/python3", "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header", "--rootdir=tests/qemu"]
 
 
@@ -52,7 +53,7 @@ def run(test):
 def inner_results():
     """What the suite inside the image reported: its checks are counted one by one."""
     try:
-        with open("build/test-logs/test_selftest.test_selftest.log", errors="replace") as f:
+        with open(f"build/test-logs/{ARCH}/test_selftest.test_selftest.log", errors="replace") as f:
             m = re.search(r"selftest: (\d+) passed, (\d+) failed", f.read())
         return (int(m.group(1)), int(m.group(2))) if m else (0, 0)
     except OSError:

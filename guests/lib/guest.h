@@ -45,6 +45,8 @@ bool board_from_fdt(const void *fdt);
 // ---- interrupts, timer, traps (architecture) ----
 
 void irq_setup(void);
+// Its name, for people.
+const char *irq_controller(void);
 void irq_enable_line(uint32_t intid);
 void irq_set_mask(bool masked);
 // Sleeps until an interrupt is pending, then takes it. Called and returns with interrupts masked.

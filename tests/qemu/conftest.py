@@ -5,7 +5,7 @@ import re
 import shutil
 
 import pytest
-from lodge import ARCH, TOP, Machine
+from lodge import ARCH, LOGS, TOP, Machine
 
 # What only one architecture has is not there for the others.
 OF_ARCH = {"test_riscv.py": "riscv64", "test_gic.py": "aarch64", "test_cpu_start.py": "aarch64"}
@@ -14,10 +14,9 @@ collect_ignore = [name for name, arch in OF_ARCH.items() if arch != ARCH]
 
 @pytest.fixture(autouse=True)
 def machines(request):
-    logs = os.path.join(TOP, "build", "test-logs")
-    os.makedirs(logs, exist_ok=True)
+    os.makedirs(LOGS, exist_ok=True)
     name = re.sub(r"[^\w.=-]+", "_", request.node.name).strip("_")
-    Machine.log_path = os.path.join(logs, f"{request.node.path.stem}.{name}.log")
+    Machine.log_path = os.path.join(LOGS, f"{request.node.path.stem}.{name}.log")
     open(Machine.log_path, "w", encoding="utf-8").close()
     yield
     for machine in list(Machine.alive):

@@ -6,20 +6,23 @@
         m.expect("heartbeat 3")
 
 Every machine has a time limit, its own copy of the disk, a log build/test-logs/<test>.log, and dies with the test.
-LODGE_TIMEOUT_SCALE=3 on a slow machine stretches all limits. What differs between architectures is in ARCHES.
+LODGE_TIMEOUT_SCALE=3 on a slow machine stretches all limits. What differs between architectures is in arches.py: FACTS.
 """
 import contextlib
 import ctypes
 import fcntl
+import functools
 import hashlib
 import os
 import re
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 
 import pexpect
+from arches import ARCHES
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SCALE = float(os.environ.get("LODGE_TIMEOUT_SCALE", "1"))
@@ -29,29 +32,12 @@ LIMIT = 120        # seconds for one expectation
 BOOT_LIMIT = 240   # for a Linux kernel to its shell, beside other load
 MACHINE_LIMIT = 600
 
-# All that a scenario may have to know of an architecture.
-ARCHES = {
-    "aarch64": {
-        "platform": "qemu-aarch64",
-        "cpus": ["cortex-a53", "cortex-a72", "max"],
-        "machine": r"linux,dummy-virt",
-        "uname": "aarch64",
-        "ram_base": 0x4000_0000,
-        "image_magic": (0x38, b"ARM\x64"),
-    },
-    "riscv64": {
-        "platform": "qemu-riscv64",
-        "cpus": ["rv64", "rv64,sstc=off"],
-        "machine": r"riscv-virtio,qemu",
-        "uname": "riscv64",
-        "ram_base": 0x8000_0000,
-        "image_magic": (0x38, b"RSC\x05"),
-    },
-}
 ARCH = os.environ.get("ARCH") or "aarch64"
 FACTS = ARCHES[ARCH]
 PLATFORM = os.environ.get("PLATFORM") or FACTS["platform"]
 BUILD = os.path.join("build", PLATFORM)
+LOGS = os.path.join(TOP, "build", "test-logs", ARCH)
+QEMU10 = os.path.join(CACHE, "qemu10", "usr")
 PROMPT = r"debian:\S*# "
 
 
@@ -60,6 +46,25 @@ def guest_file(name):
     path = os.path.join(CACHE, "guests", ARCH, "debian", name)
     assert os.path.exists(path), f"{path} is not there: scripts/setup --arch {ARCH}"
     return path
+
+
+# ---- code ----------------------------------------------------------------------------------------------------------
+
+def cross(tool):
+    """A program of the cross tool chain that builds the image."""
+    prefixes = [os.environ["CROSS_COMPILE"]] if os.environ.get("CROSS_COMPILE") else FACTS["cross"]
+    return next((p + tool for p in prefixes if shutil.which(p + tool)), prefixes[-1] + tool)
+
+
+@functools.lru_cache
+def assemble(text):
+    """Assembler text as the bytes of a raw image."""
+    with tempfile.TemporaryDirectory() as folder:
+        obj, binary = f"{folder}/a.o", f"{folder}/a.bin"
+        subprocess.run([cross("as"), *FACTS["as"], "-o", obj, "-"], input=text + "\n", text=True, check=True)
+        subprocess.run([cross("objcopy"), "-O", "binary", "-j", ".text", obj, binary], check=True)
+        with open(binary, "rb") as f:
+            return f.read()
 
 
 # ---- configurations ------------------------------------------------------------------------------------------------
@@ -198,19 +203,33 @@ def die_with_parent():
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
+def qemu_version(wanted):
+    """The environment that makes scripts/qemu take that version: unpacked by setup, or the installed one if it is so new."""
+    if wanted is None:
+        return {}
+    if os.path.exists(f"{QEMU10}/bin/qemu-system-{ARCH}"):
+        return {"QEMU_PREFIX": f"{QEMU10}/bin/", "QEMU_SHARE": f"{QEMU10}/share/qemu"}
+    said = subprocess.run([f"qemu-system-{ARCH}", "--version"], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"version (\d+)", said)
+    assert found and int(found.group(1)) >= wanted, f"QEMU {wanted} is not there: scripts/setup --qemu10"
+    return {}
+
+
 class Machine:
-    """QEMU with an image; its serial line is talked to by expect() and type()."""
+    """QEMU with an image; its serial line is talked to by expect() and type(). `qemu`: 10 for that version instead of
+    the installed one. `board`: what board.qemu takes, in lower case: gic=2, virt=False, aia="aplic", aia_guests=2."""
     log_path = None   # set by conftest.py for each test
     alive = []
 
-    def __init__(self, image=None, *, smp=2, mem="1G", gic=3, cpu=None, disk=None, initrd=None, append=None,
-                 machine=None, virt=True, kernel=None, extra="", limit=MACHINE_LIMIT):
-        env = dict(os.environ, ARCH=ARCH, PLATFORM=PLATFORM, SMP=str(smp), MEM=mem, GIC=str(gic),
+    def __init__(self, image=None, *, smp=2, mem="1G", cpu=None, disk=None, initrd=None, append=None, machine=None,
+                 kernel=None, extra="", limit=MACHINE_LIMIT, qemu=None, **board):
+        env = dict(os.environ, ARCH=ARCH, PLATFORM=PLATFORM, SMP=str(smp), MEM=mem,
                    KERNEL=kernel or (image.path if image else "none"), DISK=disk.path if disk else "none",
                    INITRD=initrd.path if initrd else "", APPEND=append or "", EXTRA=extra, CPU=cpu or "",
-                   MACHINE=machine or "", VIRT="on" if virt else "off", TERM="dumb")
+                   MACHINE=machine or "", TERM="dumb", **qemu_version(qemu),
+                   **{k.upper(): {True: "on", False: "off"}.get(v, str(v)) for k, v in board.items()})
         self.log = open(Machine.log_path, "a", encoding="utf-8", errors="replace")
-        self.log.write(f"---- {'smp=%s mem=%s gic=%s cpu=%s %s' % (smp, mem, gic, cpu, extra)}\n")
+        self.log.write(f"---- smp={smp} mem={mem} cpu={cpu} qemu={qemu} {board} {extra}\n")
         self.end = time.monotonic() + limit * SCALE
         self.qemu = pexpect.spawn(os.path.join(TOP, "scripts", "qemu"), ["run", BUILD], cwd=TOP, env=env,
                                   encoding="utf-8", codec_errors="replace", dimensions=(50, 400), timeout=LIMIT * SCALE,

@@ -3,10 +3,11 @@
 import re
 
 import pytest
-from lodge import Image, vm
+from lodge import FACTS, Image, vm
 from scenarios import HEARTBEAT, host
 
 GOOD = vm("a", "heartbeat")
+RAM = FACTS["ram_base"]
 CASES = {
     "syntax": ('[[vm]]\nname = "a\n', r":2:\d+"),
     "unclosed table": ('[[vm]\nname = "a"\n', r":1:\d+"),
@@ -33,14 +34,13 @@ CASES = {
     "unknown model": (GOOD + '[[vm.device]]\nmodel = "toaster"\n', r"model.*virtio-blk"),
     "disk owned twice": (vm("a", "heartbeat", device="fat:/x.img") + vm("b", "heartbeat", device="fat:/x.img"),
                          r"x\.img.*in use"),
-    "interrupt owned twice": (GOOD + '[[vm.device]]\nmodel = "virtio-console"\nbase = 0x0B000000\nirq = 1\n', r"SPI 1\b"),
-    "memory overlap": ('[[vm]]\nname = "a"\n[[vm.memory]]\nbase = 0x4000_0000\nsize = "32M"\n'
-                       '[[vm.memory]]\nbase = 0x4100_0000\nsize = "16M"\n[vm.boot]\nkernel = "heartbeat"\n', r"overlaps"),
-    "device in memory": (GOOD + "[vm.board]\nuart = 0x4000_0000\n", r"overlaps"),
-    "redistributors into the UART": (
-        '[[vm]]\nname = "a"\n[[vm.memory]]\nbase = 0x8000_0000\nsize = "16M"\n[vm.boot]\nkernel = "heartbeat"\n'
-        "[vm.board]\ngicd = 0x4000_0000\nuart = 0x4002_0000\ngicr = 0x4001_0000\nvirtio = 0x4003_0000\n",
-        r"redistributors .*2 frames of 64 KiB.*run into.*(?i:uart)"),
+    "interrupt owned twice": (GOOD + '[[vm.device]]\nmodel = "virtio-console"\nbase = {:#x}\nirq = {}\n'.format(
+        FACTS["free_device"], FACTS["uart_irq"][0]), FACTS["uart_irq"][1]),
+    "memory overlap": (f'[[vm]]\nname = "a"\n[[vm.memory]]\nbase = {RAM:#x}\nsize = "32M"\n'
+                       f'[[vm.memory]]\nbase = {RAM + (16 << 20):#x}\nsize = "16M"\n[vm.boot]\nkernel = "heartbeat"\n',
+                       r"overlaps"),
+    "device in memory": (GOOD + f"[vm.board]\nuart = {RAM:#x}\n", r"overlaps"),
+    **FACTS["config_cases"],
     "too many pcpus": (GOOD + "[vm.sched]\npcpus = [0, 0]\n", r"pcpus"),
     "load outside memory": (vm("a", "heartbeat", boot="load = 0x1000_0000"), r"load"),
     "not utf-8": ('[[vm]]\nname = "\udcff"\n', r":2:\d+"),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A guest's mistake is the guest's problem: the architecture's fault or a fault card, and the victim lives on."""
 import pytest
-from lodge import Image, Machine, vm
+from lodge import FACTS, Image, Machine, assemble, vm
 from scenarios import linux
 
 VICTIM = vm("victim", "heartbeat")
@@ -15,7 +15,7 @@ def test_mistake(command, smp):
         m.expect_all([r"\[attacker\] heartbeat: up", r"\[victim\] heartbeat: up"])
         m.enter(command)
         m.expect(rf"\[attacker\] {command}:")
-        m.expect(r"\[attacker\] exception: vector|guest 'attacker' stopped")
+        m.expect(r"\[attacker\] " + FACTS["exception"] + r"|guest 'attacker' stopped")
         m.heartbeat_goes_on("victim")
         m.never(r"(?i)panic", 1)
 
@@ -28,34 +28,23 @@ def test_spin_with_interrupts_masked():
         m.heartbeat_goes_on("victim", beats=5)
 
 
-def raw(words):
-    """A guest of A64 instructions, as the bytes of a raw image."""
-    import struct
-    return struct.pack(f"<{len(words)}I", *words)
-
-
-HVC_UNKNOWN = [0xD2A88000 | 0, 0xD4000002, 0xD503207F, 0x17FFFFFF]
-# Turns itself off and on: PSCI CPU_OFF of the only vCPU.
-CPU_OFF = [0xD2B08000, 0xF2800040, 0xD4000002, 0xD503207F, 0x17FFFFFF]
-
-
-@pytest.mark.parametrize("name,words", [("hvc-unknown", HVC_UNKNOWN), ("cpu-off", CPU_OFF)])
-def test_raw_attacker(name, words):
+@pytest.mark.parametrize("name", FACTS["attackers"])
+def test_raw_attacker(name):
     toml = vm("attacker", "@OUT@/attacker.bin", "16M") + VICTIM
-    with Machine(Image(toml, {"attacker.bin": raw(words)}), smp=1) as m:
+    with Machine(Image(toml, {"attacker.bin": assemble(FACTS["attackers"][name])}), smp=1) as m:
         m.expect(r"\[attacker\] starts")
         m.heartbeat_goes_on("victim", beats=5)
         m.never(r"(?i)panic", 1)
 
 
 # Vectors at an address where nothing lives, then an undefined instruction: only the hypervisor can end this.
-LOST = [0xD2A60000, 0xD518C000, 0xD5033FDF, 0x00000000]
+LOST = assemble(FACTS["lost"])
 
 
 def test_on_crash_restart():
     """Fresh memory, fresh images, again and again, while the other is not disturbed."""
     toml = vm("attacker", "@OUT@/attacker.bin", more='on_crash = "restart"') + VICTIM
-    with Machine(Image(toml, {"attacker.bin": raw(LOST)})) as m:
+    with Machine(Image(toml, {"attacker.bin": LOST})) as m:
         m.expect(r"guest 'attacker' stopped")
         m.expect(r"\[attacker\] starts again \(1\)")
         m.expect(r"\[attacker\] starts again \(2\)")
@@ -64,10 +53,10 @@ def test_on_crash_restart():
 
 def test_on_crash_stop_shows_a_fault_card():
     toml = vm("attacker", "@OUT@/attacker.bin", more='on_crash = "stop"') + VICTIM
-    with Machine(Image(toml, {"attacker.bin": raw(LOST)})) as m:
+    with Machine(Image(toml, {"attacker.bin": LOST})) as m:
         m.expect(r"guest 'attacker' stopped: \S+")
         m.expect(r"vCPU 0")
-        m.expect(r"pc [0-9a-f]{16}")
+        m.expect(FACTS["pc"])
         m.expect(r"scenario\.toml:\d+; on_crash")
         m.heartbeat_goes_on("victim")
         m.never(r"starts again", 3)
@@ -105,6 +94,6 @@ def test_linux_survives_probing():
     """Linux pokes at addresses where nothing lives; it gets a bus error, not an end."""
     with Machine(Image(linux() + VICTIM)) as m:
         m.linux_up()
-        m.shell("devmem 0x0c000000 32; true", r"(?i)bus error|0x[0-9A-F]{8}|not found|Operation not permitted|rror")
+        m.shell(f"devmem {FACTS['hole']:#x} 32; true", r"(?i)bus error|0x[0-9A-F]{8}|not found|Operation not permitted|rror")
         m.shell("echo 6''7", r"\b67\b")
         m.heartbeat_goes_on("victim")

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every host's interrupt controller with every guest's."""
+"""Every host's GIC with every guest's, and the way in that only aarch64 has: EL3."""
 import pytest
 from lodge import Image, Machine, vm
-from scenarios import HEARTBEAT, host, linux
+from scenarios import BANNER, HEARTBEAT, host, linux
+from test_boot import OWN, enter
 
 V2 = 'gic = "v2"'
 V3 = 'gic = "v3"'
@@ -64,16 +65,6 @@ def test_nine_cpus_need_a_v3_host():
         m.heartbeat_goes_on("heartbeat")
 
 
-@pytest.mark.parametrize("smp", [1, 4])
-def test_gicv2_host_cpus(smp):
-    """IPIs and per-CPU interrupts of the real GICv2 on as many cores."""
-    beats = "".join(vm(f"hb{i}", "heartbeat") for i in range(smp))
-    with Machine(Image(host(console="merged") + beats), gic=2, smp=smp) as m:
-        m.expect(rf"CPUs: {smp} of {smp}")
-        for i in range(smp):
-            m.heartbeat_goes_on(f"hb{i}")
-
-
 @pytest.mark.parametrize("case", ["gic", "gic-pending", "gic-unended"])
 @pytest.mark.parametrize("gic", [2, 3])
 @pytest.mark.parametrize("version", ["v2", "auto"])
@@ -86,3 +77,10 @@ def test_hostile_use(gic, version, case):
         m.heartbeat_goes_on("old")
         m.heartbeat_goes_on("auto")
         m.never(r"(?i)panic", 2)
+
+
+def test_entered_at_el3(work):
+    """No firmware at all: EL3, the device tree where QEMU leaves it, at the start of RAM."""
+    with enter(Image("configs/heartbeats.toml"), work, OWN, machine="secure=on") as m:
+        m.expect(BANNER)
+        m.expect(r"heartbeat 3")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What only riscv64 has: a CPU without H, timers without Sstc, hostile SBI calls and CSR accesses."""
+"""What only riscv64 has: timers without Sstc, hostile SBI calls and CSR accesses."""
 from lodge import Image, Machine, vm
 from scenarios import HEARTBEAT
 
@@ -9,11 +9,6 @@ def test_hostile_calls():
     with Machine(Image(HEARTBEAT + vm("red", "rvteam")), smp=1) as m:
         m.expect(r"rvteam: (\d+) of \1 passed")
         m.expect(r"heartbeat [2-9]")
-
-
-def test_no_hypervisor_extension():
-    with Machine(Image(HEARTBEAT), cpu="rv64,h=off") as m:
-        m.expect(r"no hypervisor extension")
 
 
 def test_emulated_timer():

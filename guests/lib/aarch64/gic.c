@@ -41,6 +41,11 @@ enum {
 
 static uint64_t redistributor;
 
+const char *irq_controller(void)
+{
+    return board.gic_version == 2 ? "GICv2" : "GICv3";
+}
+
 // The frame whose affinity is ours; the first when none claims to be.
 static uint64_t find_redistributor(void)
 {

@@ -109,6 +109,11 @@ static uint64_t plic_context(void)
     return 2 * boot_hart + 1;
 }
 
+const char *irq_controller(void)
+{
+    return board.plic ? "PLIC" : "no interrupt controller";
+}
+
 void irq_setup(void)
 {
     if (board.plic) {

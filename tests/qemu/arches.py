@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All that the scenarios have to know of an architecture: one table each, the same keys in all of them.
+
+A scenario asks FACTS of lodge.py and has no `if` of its own. Code of small attackers is assembler text; what the
+hypervisor or a guest says of the architecture is a regular expression.
+"""
+
+AARCH64 = {
+    "platform": "qemu-aarch64",
+    "cross": ["aarch64-none-elf-", "aarch64-linux-gnu-"],
+    "as": [],
+    "cpus": ["cortex-a53", "cortex-a72", "max"],
+    "cpus_qemu10": ["cortex-a57", "max"],
+    "machine": r"linux,dummy-virt",
+    "uname": "aarch64",
+    "ram_base": 0x4000_0000,
+    "image_magic": (0x38, b"ARM\x64"),
+    "elf_machine": 183,
+
+    # Interrupt controllers of the machine: options of Machine, and what the banner says.
+    "machines": {
+        "gicv3": ({"gic": 3}, r"GICv3"),
+        "gicv2": ({"gic": 2}, r"GICv2"),
+    },
+    # A machine that cannot virtualise, and what is said of it.
+    "unable": ({"virt": False}, [r"EL2", r"virtualization=on"]),
+
+    # Other ways in: where the image is put then, how the stub is entered, what it does.
+    "load": 0x4020_0000,
+    "stub_extra": "-device loader,file={stub},addr=0x40100000,cpu-num=0,force-raw=on",
+    "stub_kernel": False,
+    "stub": {"tree": "ldr x0, ={0:#x}", "jump": "ldr x1, ={0:#x}\nbr x1"},
+    "own_tree": 0x4000_0000,     # where QEMU leaves the device tree then
+    "near_tree": 0x4000_0000,    # within one large page of the image
+
+    # Attackers. `lost` has vectors at an address where nothing lives, and faults.
+    "attackers": {
+        "unknown-call": "mov x0, #0x44000000\nhvc #0\n1: nop\nb 1b",
+        "cpu-off": "mov x0, #0x84000000\nmovk x0, #2\nhvc #0\n1: nop\nb 1b",
+    },
+    "lost": "mov x0, #0x30000000\nmsr vbar_el1, x0\nisb\n.4byte 0",
+    "exception": r"exception: vector",
+    "kernel_code": "1: nop\nb 1b",
+    "load_raw": 0x4008_0000,
+
+    # What a guest sees.
+    "status": r"GICv3, RAM at 0x40000000",
+    "board": [("cat /proc/device-tree/compatible", r"dummy-virt"), ("cat /proc/interrupts", r"GICv3|arch_timer"),
+              ("dmesg | grep -i psci", r"PSCIv1\.\d detected in firmware"), ("cat /sys/class/rtc/rtc0/name", r"pl031")],
+    "not_on_board": ["pl061@9030000", "gpio-keys", "pcie@10000000", "fw-cfg@9020000", "flash@0", "pmu",
+                     "platform-bus@c000000", "intc@8000000/its@8080000", "cpus/cpu-map"],
+    "hole": 0x0C00_0000,         # where a guest finds nothing
+    "custom_map": ("configs/custom-map.toml", r"80000000-\w+ : System RAM"),
+
+    # What is said of registers: a line of a running vCPU's, a line of a fault card's.
+    "registers": r"pc [0-9a-f]{16}  pstate",
+    "pc": r"pc [0-9a-f]{16}",
+    "frames": r"frame\s+return\s[\s\S]*1\s+0x4",
+
+    # Configurations: a device's interrupt that the UART has, how it is named, mistakes of this board only.
+    "free_device": 0x0B00_0000,
+    "uart_irq": (1, r"SPI 1\b"),
+    "config_cases": {
+        "redistributors into the UART": (
+            '[[vm]]\nname = "a"\n[[vm.memory]]\nbase = 0x8000_0000\nsize = "16M"\n[vm.boot]\nkernel = "heartbeat"\n'
+            "[vm.board]\ngicd = 0x4000_0000\nuart = 0x4002_0000\ngicr = 0x4001_0000\nvirtio = 0x4003_0000\n",
+            r"redistributors .*2 frames of 64 KiB.*run into.*(?i:uart)"),
+    },
+
+    # Kernels: the words of a refusal, and another architecture's Image.
+    "no_kernel": r"not an arm64 kernel",
+    "foreign_image": (b"RSC\x05", r"riscv64"),
+}
+
+RISCV64 = {
+    "platform": "qemu-riscv64",
+    "cross": ["riscv64-unknown-elf-", "riscv64-linux-gnu-"],
+    "as": ["-march=rv64imac_zicsr_zifencei", "-mno-relax"],
+    "cpus": ["rv64", "rv64,sstc=off"],
+    "cpus_qemu10": ["rv64", "max", "rv64,sv48=off", "rv64,sstc=off", "rv64,zicbom=off,zicboz=off,svpbmt=off"],
+    "machine": r"riscv-virtio,qemu",
+    "uname": "riscv64",
+    "ram_base": 0x8000_0000,
+    "image_magic": (0x38, b"RSC\x05"),
+    "elf_machine": 243,
+
+    "machines": {
+        "plic": ({}, r"PLIC"),
+        "aplic": ({"aia": "aplic"}, r"APLIC"),
+        "imsic": ({"aia": "aplic-imsic"}, r"IMSIC"),
+        "imsic-guests": ({"aia": "aplic-imsic", "aia_guests": 2}, r"IMSIC"),
+    },
+    "unable": ({"cpu": "rv64,h=off"}, [r"no hypervisor extension"]),
+
+    "load": 0x8040_0000,
+    "stub_extra": "",
+    "stub_kernel": True,         # the firmware enters what -kernel names, at 0x8020_0000
+    "stub": {"tree": "li a1, {0:#x}", "jump": "li t0, {0:#x}\njr t0",
+             "copy": "li t0, {0:#x}\nli t1, 0x10000\n"
+                     "1: ld t2, (a1)\nsd t2, (t0)\naddi a1, a1, 8\naddi t0, t0, 8\naddi t1, t1, -8\nbnez t1, 1b"},
+    "own_tree": None,            # in a1 already
+    "near_tree": 0x803E_0000,
+
+    "attackers": {
+        "unknown-call": "li a7, 0x0A000000\nli a6, 7\necall\n1: nop\nj 1b",
+        "cpu-off": "li a7, 0x48534D\nli a6, 1\necall\n1: nop\nj 1b",
+    },
+    "lost": "li t0, 0x30000000\ncsrw stvec, t0\n.4byte 0",
+    "exception": r"exception: scause",
+    "kernel_code": "1: nop\nj 1b",
+    "load_raw": 0x8020_0000,
+
+    "status": r"PLIC, RAM at 0x80000000",
+    "board": [("cat /proc/device-tree/compatible", r"riscv-virtio"), ("cat /proc/interrupts", r"SiFive PLIC"),
+              ("dmesg | grep -i sbi", r"SBI specification v2\.0 detected"), ("cat /sys/class/rtc/rtc0/name", r"goldfish")],
+    "not_on_board": ["pci@30000000", "soc/pci@30000000", "flash@20000000", "fw-cfg@10100000", "pmu", "cpus/cpu-map",
+                     "platform-bus@4000000", "soc/clint@2000000"],
+    "hole": 0x0300_0000,
+    "custom_map": ("configs/custom-map-riscv64.toml", r"100000000-\w+ : System RAM"),
+
+    "registers": r"pc   [0-9a-f]{16}  mode VS",
+    "pc": r"pc   [0-9a-f]{16}",
+    "frames": r"frame\s+return\s[\s\S]*1\s+0x8",
+
+    "free_device": 0x1200_0000,
+    "uart_irq": (10, r"source 10\b"),
+    "config_cases": {
+        "harts into the UART": (
+            '[[vm]]\nname = "a"\nmemory = "16M"\nirqchip = "aia"\ncpus = 4\n[vm.boot]\nkernel = "heartbeat"\n'
+            "[vm.board]\nimsic = 0x2000_0000\nuart = 0x2000_2000\n", r"overlaps"),
+    },
+
+    "no_kernel": r"not a riscv64 kernel",
+    "foreign_image": (b"ARM\x64", r"aarch64"),
+}
+
+ARCHES = {"aarch64": AARCH64, "riscv64": RISCV64}
+assert AARCH64.keys() == RISCV64.keys()
