@@ -52,6 +52,7 @@ sanitize := -fsanitize=address,undefined -fno-sanitize-recover=all
 include $(wildcard kernel/objects.mk kernel/*/objects.mk drivers/*/objects.mk vmm/*/objects.mk)
 include $(wildcard arch/$(ARCH)/objects.mk) arch/host/objects.mk platforms/$(PLATFORM)/board.mk
 image-objs := $(addprefix $(B)/,$(common-objs) $(driver-objs) $(arch-objs) $(board-objs) $(main-objs) $(selftest-objs)) $(OUT)/embed.o
+core-objs  := $(filter-out $(OUT)/embed.o,$(image-objs))
 host-lib   := $(H)/liblodge.a
 
 # ---- image -------------------------------------------------------------------------------------------------------
@@ -102,12 +103,23 @@ $(B)/lodge.ld: linker/$(ARCH).ld.S
 	@mkdir -p $(@D)
 	$(Q)$(CC) -E -P -x assembler-with-cpp -I. -MMD -MF $@.d -MT $@ -o $@ $<
 
-$(OUT)/lodge.elf: $(image-objs) $(B)/lodge.ld
+link = $(CC) $(arch-ldflags) -nostdlib -static -no-pie -Wl,--gc-sections -Wl,--build-id=none -Wl,--fatal-warnings \
+       -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack -T $(B)/lodge.ld
+libs = $(addprefix $(DEPS)/lib/,libfdt.a libfatfs.a libz.a libc.a)
+
+# Linked without the table of function names first, to know where the functions are.
+symbols := $(B)/symbols$(if $(SELFTEST),-selftest)
+$(symbols).S: $(core-objs) $(B)/lodge.ld scripts/gen_symbols
+	$(call say,SYMBOLS,$@)
+	$(Q)$(link) -Wl,--defsym=symbol_table=image_start -o $(@:.S=.elf) $(core-objs) $(libs)
+	$(Q)scripts/gen_symbols $(CROSS_COMPILE) $(@:.S=.elf) $@
+$(symbols).o: $(symbols).S
+	$(Q)$(CC) $(arch-cflags) -c -o $@ $<
+
+$(OUT)/lodge.elf: $(image-objs) $(symbols).o $(B)/lodge.ld
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(arch-ldflags) -nostdlib -static -no-pie -Wl,--gc-sections -Wl,--build-id=none -Wl,--fatal-warnings \
-	  -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack -T $(B)/lodge.ld -Wl,-Map=$(OUT)/lodge.map -o $@.tmp $(image-objs) \
-	  $(addprefix $(DEPS)/lib/,libfdt.a libfatfs.a libz.a libc.a)
-	$(Q)scripts/add_symbols $(CROSS_COMPILE) $@.tmp $@
+	$(Q)$(link) -Wl,-Map=$(OUT)/lodge.map -o $@ $(filter %.o,$^) $(libs)
+	$(Q)scripts/gen_symbols --check $(CROSS_COMPILE) $(symbols).elf $@
 
 $(OUT)/lodge.bin: $(OUT)/lodge.elf
 	$(call say,IMAGE,$@)

@@ -47,9 +47,7 @@ SECTIONS
         . = ALIGN(8);
     } :rodata
     .lodge_symbols : {
-        symbols_start = .;
         KEEP(*(.lodge_symbols))
-        symbols_end = .;
     } :rodata
     rodata_end = .;
     .embed : ALIGN(4096) {

@@ -30,6 +30,9 @@ SECTIONS
         __start_drivers = .;
         KEEP(*(drivers))
         __stop_drivers = .;
+        __start_shell_commands = .;
+        KEEP(*(shell_commands))
+        __stop_shell_commands = .;
         __start_selftests = .;
         KEEP(*(selftests))
         __stop_selftests = .;
@@ -39,9 +42,7 @@ SECTIONS
         . = ALIGN(8);
     } :rodata
     .lodge_symbols : {
-        symbols_start = .;
         KEEP(*(.lodge_symbols))
-        symbols_end = .;
     } :rodata
     rodata_end = .;
     .embed : ALIGN(4096) {

@@ -7,6 +7,5 @@
 #define VMAP_SIZE 0x10000000000    /* 1 TiB */
 #define DIRECT_VA 0x400000000000   /* physical address 0 of the direct map */
 #define DIRECT_SIZE 0x200000000000 /* 32 TiB */
-#define SYMBOLS_SIZE 0x10000       /* room for the backtrace's symbol table */
 #define BOOT_STACK_SIZE 0x4000
 #define EARLY_TABLES 64 /* page-table pages for the image, the direct map and early devices */

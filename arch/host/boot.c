@@ -12,6 +12,7 @@
 #include "kernel/cpu/cpu.h"
 #include "kernel/irq/irq.h"
 #include "kernel/log/log.h"
+#include "kernel/log/symbols.h"
 #include "kernel/mm/page.h"
 #include "kernel/mm/pool.h"
 #include "kernel/mm/vmap.h"
@@ -19,6 +20,8 @@
 #include "kernel/time/timer.h"
 
 #define CONSOLE_SIZE 16384u
+
+const struct symbol_table symbol_table; // has no names: the debugger knows them
 
 static char console[CONSOLE_SIZE];
 static char taken[CONSOLE_SIZE];

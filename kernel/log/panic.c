@@ -38,11 +38,12 @@ static void frame_line(uintptr_t pc, void *ctx)
 {
     unsigned *n = ctx;
     char line[128];
+    char name[SYMBOL_NAME_MAX] = "?";
     uint64_t offset = 0;
-    const char *name = symbol_find(pc - 1, &offset);
+    bool found = symbol_find(pc - 1, name, &offset);
 
-    (void)snprintf(line, sizeof(line), "  #%u %#llx %s+%#llx", (*n)++, (unsigned long long)pc,
-                   name != NULL ? name : "?", (unsigned long long)(name != NULL ? offset + 1 : 0));
+    (void)snprintf(line, sizeof(line), "  #%u %#llx %s+%#llx", (*n)++, (unsigned long long)pc, name,
+                   (unsigned long long)(found ? offset + 1 : 0));
     raw_line(line);
 }
 

@@ -1,67 +1,100 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Look-up in the embedded symbol table: header, (offset, name) pairs sorted by offset, names. See scripts/add_symbols.
+// Look-up in the embedded symbol table: steps from function to function, then names of codes that stand for a
+// character or for two other codes (byte pair encoding). See scripts/gen_symbols.
 #include "kernel/log/symbols.h"
 
-#define SYMBOLS_MAGIC 0x4D59534Cu // "LSYM"
+#define CODES_DEEP 32 // codes that wait while one is taken apart: more than any table needs
 
-struct symbol_entry {
-    uint32_t offset; // of the function, from symbol_table.base_delta's origin
-    uint32_t name;   // from the end of the entries
+struct name {
+    char *to;
+    unsigned length;
 };
 
-struct symbol_table {
-    uint32_t magic;
-    uint32_t count;
-    int64_t base_delta; // address of the first text byte minus address of this table
-    uint64_t text_size;
-    struct symbol_entry entries[];
-};
-
-#define SYMBOLS_ROOM KIB(64)
-
-// Reserved here, filled after the link.
-__attribute__((section(".lodge_symbols"), used, aligned(8))) static const char symbols_room[SYMBOLS_ROOM];
-
-static const struct symbol_table *table_get(void)
+static const uint8_t *step_read(const uint8_t *p, uint64_t *step)
 {
-    const void *room = symbols_room;
-    const struct symbol_table *t;
+    unsigned shift = 0;
 
-    // The compiler knows the room as zeros; what the image holds is something else.
-    __asm__("" : "+r"(room));
-    t = room;
-    if (t->magic != SYMBOLS_MAGIC || t->count == 0 ||
-        t->count > (SYMBOLS_ROOM - sizeof(*t)) / sizeof(struct symbol_entry)) {
-        return NULL;
-    }
-    return t;
+    *step = 0;
+    do {
+        *step |= (uint64_t)(*p & 0x7F) << shift;
+        shift += 7;
+    } while ((*p++ & 0x80) != 0 && shift < 64);
+    return p;
 }
 
-const char *symbol_find(uintptr_t pc, uint64_t *offset)
+// The last function that begins at or before `where`, an offset in the text: its number, and where it begins. False
+// before the first.
+static bool number_find(const struct symbol_table *t, uint64_t where, uint32_t *number, uint64_t *begin)
 {
-    const struct symbol_table *t = table_get();
-    uint64_t where = 0;
-    uint32_t lo = 0;
-    uint32_t hi = 0;
+    const uint8_t *p = t->steps;
+    uint64_t at = 0;
 
-    if (t == NULL) {
-        return NULL;
-    }
-    where = (uint64_t)pc - ((uint64_t)(uintptr_t)t + (uint64_t)t->base_delta);
-    if (where >= t->text_size || where < t->entries[0].offset) {
-        return NULL;
-    }
-    hi = t->count;
-    while (hi - lo > 1) {
-        uint32_t mid = lo + (hi - lo) / 2;
+    for (uint32_t i = 0; i < t->count; i++) {
+        uint64_t step = 0;
 
-        if (t->entries[mid].offset <= where) {
-            lo = mid;
-        } else {
-            hi = mid;
+        p = step_read(p, &step);
+        at += step * t->unit;
+        if (at > where) {
+            return i > 0;
         }
+        *number = i;
+        *begin = at;
     }
-    *offset = where - t->entries[lo].offset;
-    return (const char *)&t->entries[t->count] + t->entries[lo].name;
+    return t->count > 0;
+}
+
+static bool code_ends_name(const struct symbol_table *t, uint8_t code)
+{
+    while (t->pairs[code].left != 0) {
+        code = t->pairs[code].right;
+    }
+    return t->pairs[code].right == '\0';
+}
+
+static void code_expand(const struct symbol_table *t, uint8_t code, struct name *name)
+{
+    uint8_t waiting[CODES_DEEP];
+    unsigned count = 0;
+
+    for (;;) {
+        while (t->pairs[code].left != 0 && count < CODES_DEEP) {
+            waiting[count++] = t->pairs[code].right;
+            code = t->pairs[code].left;
+        }
+        if (name->length < SYMBOL_NAME_MAX - 1) {
+            name->to[name->length++] = (char)t->pairs[code].right;
+        }
+        if (count == 0) {
+            return;
+        }
+        code = waiting[--count];
+    }
+}
+
+bool symbol_find_in(const struct symbol_table *t, uint64_t pc, char name[static SYMBOL_NAME_MAX],
+                    uint64_t *offset)
+{
+    const uint8_t *p = (const uint8_t *)t + t->names;
+    struct name out = {.to = name};
+    uint32_t number = 0;
+    uint64_t begin = 0;
+
+    if (pc < t->base || pc - t->base >= t->text_size || !number_find(t, pc - t->base, &number, &begin)) {
+        return false;
+    }
+    while (number > 0) {
+        number -= code_ends_name(t, *p++) ? 1 : 0;
+    }
+    do {
+        code_expand(t, *p, &out);
+    } while (!code_ends_name(t, *p++));
+    name[out.length] = '\0';
+    *offset = pc - t->base - begin;
+    return true;
+}
+
+bool symbol_find(uintptr_t pc, char name[static SYMBOL_NAME_MAX], uint64_t *offset)
+{
+    return symbol_find_in(&symbol_table, pc, name, offset);
 }
