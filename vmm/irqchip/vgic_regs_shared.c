@@ -377,7 +377,7 @@ static void post_priority(struct vgic_cpu *cpu, const struct vreg_access *a, uin
 
     old = (old & ~mask) | ((uint32_t)a->value << (8 * a->byte) & mask);
     atomic_store_explicit(&cpu->prio[a->index], old, memory_order_relaxed);
-    // Pairs with the acquire in vgic_lr.c, apply_priorities().
+    // Pairs with the acquire in vgic_flush.c, apply_priorities().
     atomic_fetch_or_explicit(&cpu->prio_mask, UINT32_C(1) << a->index, memory_order_release);
     vgic_post(cpu, VGIC_EV_POST);
 }

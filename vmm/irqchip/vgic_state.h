@@ -224,6 +224,10 @@ static inline uint32_t vgic_candidates(const struct vgic_block *b, uint32_t ctlr
 uint32_t vgic_block_apply(struct vgic_block *b, unsigned base, enum vgic_op op, uint32_t mask);
 void vgic_block_reset(struct vgic_block *b, bool is_private);
 
+// The physical interrupt behind a linked one is deactivated on the guest's behalf. Own CPU for private
+// ones.
+void vgic_unlink(struct vgic_block *b, unsigned irq);
+
 // Row functions for both maps; `dev` is a struct vgic_frame.
 uint64_t vgic_read_enabled(void *dev, const struct vreg_access *a);
 uint64_t vgic_read_pending(void *dev, const struct vreg_access *a);
@@ -287,7 +291,7 @@ void vgic_cpuif_hide(bool hidden); // the host's own, from the guest of an emula
 unsigned vgic_running_priority(uint32_t apr);
 uint8_t vgic_group_mask(uint32_t vmcr, bool group1);
 
-// vgic_lr.c
+// vgic_route.c
 
 // Tells a vCPU to flush before its next entry. Any CPU.
 void vgic_post(struct vgic_cpu *cpu, uint32_t events);
@@ -301,31 +305,38 @@ void vgic_spi_changed(struct vgic *g, unsigned block, uint32_t mask);
 // Private interrupts changed, on the owner's CPU.
 void vgic_private_changed(struct vgic_cpu *cpu, uint32_t mask);
 
+// An interrupt left this vCPU's list registers: who has to look at it next? Own CPU; an SPI: lock held.
+void vgic_route_again(struct vgic_cpu *cpu, unsigned irq);
+
+static inline void vgic_make_ready(struct vgic_cpu *cpu, unsigned irq)
+{
+    atomic_fetch_or_explicit(&cpu->ready, vgic_bit(irq / 32), memory_order_relaxed);
+}
+
+// vgic_lr.c: all on the vCPU's own CPU, and with the lock held when an SPI is concerned
+
+// Puts `irq`, which is not in a list register, into the free list register n, if it is deliverable or
+// active.
+void vgic_lr_insert(struct vgic_cpu *cpu, unsigned n, unsigned irq);
+
+// Reads list register n back and makes it what its interrupt's block asks for now.
+void vgic_lr_settle(struct vgic_cpu *cpu, unsigned n);
+
+// The line of the level-triggered interrupt in list register n was lowered. False: a flush has to see to
+// it.
+bool vgic_lr_lowered(struct vgic_cpu *cpu, unsigned n);
+
+// Takes the interrupt out of list register n, which has just been settled, to make room.
+void vgic_lr_evict(struct vgic_cpu *cpu, unsigned n);
+
+// The guest has emptied list register n: its interrupt is deactivated. Returns the interrupt.
+unsigned vgic_lr_done(struct vgic_cpu *cpu, unsigned n);
+
+// vgic_flush.c
+
 // Folds back what the guest did with its list registers. Own CPU, lock held when one of them holds an SPI.
 // Other vCPUs are told what concerns them; the caller offers what is in cpu->ready.
 void vgic_sync(struct vgic_cpu *cpu);
-
-// The physical interrupt behind a linked one is deactivated on the guest's behalf. Own CPU for private
-// ones.
-void vgic_unlink(struct vgic_block *b, unsigned irq);
-
-// What a GICv2 SGI in a list register is to hold: like other interrupts, but one sender at a time.
-// (in vgic_sgi.c) The sender that an evicted or withdrawn pending SGI goes back to.
-void vgic_sgi_return(struct vgic_cpu *cpu, unsigned irq, unsigned source);
-// Takes the next sender of a latched SGI; false when there is none (any more).
-bool vgic_sgi_take(struct vgic_cpu *cpu, unsigned irq, unsigned *source);
-void vgic_sgi_send_v2(struct vgic *g, unsigned from, unsigned irq, uint32_t targets);
-
-// Puts `irq`, which is not in a list register, into the free list register n, if it is deliverable or
-// active. Own CPU.
-void vgic_lr_insert(struct vgic_cpu *cpu, unsigned n, unsigned irq);
-
-// The line of the level-triggered interrupt in list register n was lowered. False: a flush has to see to
-// it. Own CPU.
-bool vgic_lr_lowered(struct vgic_cpu *cpu, unsigned n);
-
-// The guest has emptied list register n: its interrupt is deactivated. Returns the interrupt. Own CPU.
-unsigned vgic_lr_done(struct vgic_cpu *cpu, unsigned n);
 
 void vgic_flush(struct virqchip *chip, unsigned vcpu);
 void vgic_maintenance(struct virqchip *chip, unsigned vcpu);
@@ -349,6 +360,13 @@ bool vgic_pending(struct virqchip *chip, unsigned vcpu);
 bool vgic_forwarded(struct virqchip *chip, unsigned vcpu, unsigned line);
 
 // vgic_sgi.c
+
+// What a GICv2 SGI in a list register is to hold: like other interrupts, but one sender at a time.
+// The sender that an evicted or withdrawn pending SGI goes back to.
+void vgic_sgi_return(struct vgic_cpu *cpu, unsigned irq, unsigned source);
+// Takes the next sender of a latched SGI; false when there is none (any more).
+bool vgic_sgi_take(struct vgic_cpu *cpu, unsigned irq, unsigned *source);
+void vgic_sgi_send_v2(struct vgic *g, unsigned from, unsigned irq, uint32_t targets);
 
 void vgic_send_sgi(struct virqchip *chip, unsigned vcpu, unsigned which, uint64_t value);
 
