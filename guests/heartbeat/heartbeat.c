@@ -26,9 +26,8 @@ static uintptr_t nowhere(void)
 
 static void run_status(void)
 {
-    print("status: heartbeat %lu, counter %lu at %lu Hz, %s, RAM at 0x%lx, %lu MiB, bootargs \"%s\"\n",
-          beats, time_now(), time_hz(), irq_controller(), board.ram_base, board.ram_size >> 20,
-          board.bootargs);
+    print("status: heartbeat %lu, counter %lu at %lu Hz, %s, RAM at 0x%lx, %lu MiB, bootargs \"%s\"\n", beats,
+          time_now(), time_hz(), irq_controller(), board.ram_base, board.ram_size >> 20, board.bootargs);
 }
 
 static void run_poweroff(void)

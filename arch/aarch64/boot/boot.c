@@ -16,35 +16,45 @@
 #define EARLY_UART_VA (VMAP_VA + VMAP_SIZE)
 #define FDT_WINDOW MIB(4) // covers the largest blob the boot protocol allows (2 MiB), wherever it starts
 
+// Stage 1, 4 KiB granule (Arm DDI 0487, D8.3).
+#define DESC_VALID 1u
+#define DESC_TABLE 3u // of a leaf at the last level: a page
+#define DESC_ATTR(n) ((uint64_t)(n) << 2)
+#define DESC_AP_RES1 BIT64(6)
+#define DESC_AP_RO BIT64(7)
+#define DESC_SH_INNER (UINT64_C(3) << 8)
+#define DESC_AF BIT64(10)
+#define DESC_GP BIT64(50) // guarded page: indirect branches must land on BTI, where the CPU has it
+#define DESC_XN BIT64(54)
+#define DESC_LEAF (DESC_AF | DESC_AP_RES1 | DESC_VALID)
+#define DESC_NORMAL (DESC_LEAF | DESC_ATTR(0) | DESC_SH_INNER)
+
+static const struct early_format format = {
+    .leaf = {[EARLY_R] = DESC_NORMAL | DESC_AP_RO | DESC_XN,
+             [EARLY_RX] = DESC_NORMAL | DESC_AP_RO | DESC_GP,
+             [EARLY_RW] = DESC_NORMAL | DESC_XN,
+             [EARLY_DEVICE] = DESC_LEAF | DESC_ATTR(1) | DESC_XN},
+    .page = DESC_TABLE,
+    .valid = DESC_VALID,
+    .table = DESC_TABLE,
+    .table_mask = DESC_TABLE,
+    .write_set = DESC_AP_RO,
+    .pa_mask = MASK64(12, 36),
+    .levels = 4,
+};
+
 struct early_map boot_tables;
 uint64_t image_offset;
 
 static volatile uint32_t *early_uart;
 
 // Maps one part of the image, given by its run-time addresses while the MMU is off.
-static bool map_part(struct early_map *m, const char *from, const char *to, unsigned kind, uint64_t image_pa)
+static bool map_part(struct early_map *m, const char *from, const char *to, enum early_kind kind,
+                     uint64_t image_pa)
 {
     uint64_t pa = (uint64_t)(uintptr_t)from;
 
     return early_map(m, IMAGE_VA + (pa - image_pa), pa, (uint64_t)(to - from), kind);
-}
-
-// The device tree's surroundings, as RAM: the direct map keeps what is mapped here. Text and data that will be read-only
-// get no second, writable address, however near the tree lies.
-static bool map_fdt(struct early_map *m, uint64_t fdt, uint64_t image_pa)
-{
-    uint64_t hole_end = image_pa + (uint64_t)(ro_after_init_end - image_start);
-    uint64_t end = fdt + FDT_WINDOW;
-    uint64_t below = min_u64(end, image_pa), above = max_u64(fdt, hole_end);
-    bool ok = true;
-
-    if (fdt < below) {
-        ok = early_map(m, DIRECT_VA + fdt, fdt, below - fdt, EARLY_RW);
-    }
-    if (ok && above < end) {
-        ok = early_map(m, DIRECT_VA + above, above, end - above, EARLY_RW);
-    }
-    return ok;
 }
 
 uint64_t boot_map(uint64_t image_pa, uint64_t fdt_pa)
@@ -54,8 +64,8 @@ uint64_t boot_map(uint64_t image_pa, uint64_t fdt_pa)
     uint64_t fdt = align_down(fdt_pa, BLOCK_SIZE);
     bool ok;
 
-    ok =
-        early_map_init(&m, (uint64_t)(uintptr_t)early_tables_start, (uint64_t)(uintptr_t)early_tables_end, 0);
+    ok = early_map_init(&m, &format, (uint64_t)(uintptr_t)early_tables_start,
+                        (uint64_t)(uintptr_t)early_tables_end);
     ok = ok && early_map(&m, idmap, idmap, PAGE_SIZE, EARLY_RX);
     ok = ok && map_part(&m, image_start, text_end, EARLY_RX, image_pa);
     ok = ok && map_part(&m, text_end, readonly_end, EARLY_R, image_pa);
@@ -63,7 +73,9 @@ uint64_t boot_map(uint64_t image_pa, uint64_t fdt_pa)
     ok = ok && map_part(&m, ro_after_init_end, boot_stack_guard, EARLY_RW, image_pa);
     ok = ok && map_part(&m, boot_stack_bottom, image_end, EARLY_RW, image_pa);
     if (fdt_pa && fdt_pa < DIRECT_SIZE) {
-        ok = ok && map_fdt(&m, fdt, image_pa);
+        // The tree's surroundings, as RAM: the direct map keeps what is mapped here.
+        ok = ok && early_map_around(&m, DIRECT_VA, (struct early_range){fdt, fdt + FDT_WINDOW},
+                                    boot_sealed_part(image_pa));
     }
     if (board_early.uart_base) {
         ok = ok && early_map(&m, EARLY_UART_VA, board_early.uart_base, PAGE_SIZE, EARLY_DEVICE);

@@ -39,25 +39,9 @@ uint64_t arch_vmap_size(void)
 }
 
 // The direct map holds RAM without the image's text and read-only data, which have no writable alias.
-static bool map_around(uint64_t base, uint64_t end, uint64_t hole, uint64_t hole_end)
-{
-    bool ok = true;
-
-    if (base < hole) {
-        uint64_t stop = min_u64(end, hole);
-        ok = early_map(&boot_tables, DIRECT_VA + base, base, stop - base, EARLY_RW);
-    }
-    if (ok && end > hole_end) {
-        uint64_t start = max_u64(base, hole_end);
-        ok = early_map(&boot_tables, DIRECT_VA + start, start, end - start, EARLY_RW);
-    }
-    return ok;
-}
-
 void arch_map_ram(const struct boot_info *bi)
 {
-    uint64_t hole = align_down(bi->image.base.v, PAGE_SIZE);
-    uint64_t hole_end = hole + (uint64_t)(ro_after_init_end - image_start);
+    struct early_range hole = boot_sealed_part(align_down(bi->image.base.v, PAGE_SIZE));
 
     for (unsigned i = 0; i < bi->ram.count; i++) {
         uint64_t base = align_up(bi->ram.r[i].base.v, PAGE_SIZE);
@@ -66,7 +50,7 @@ void arch_map_ram(const struct boot_info *bi)
         if (end > DIRECT_SIZE) {
             end = DIRECT_SIZE;
         }
-        if (base < end && !map_around(base, end, hole, hole_end)) {
+        if (base < end && !early_map_around(&boot_tables, DIRECT_VA, (struct early_range){base, end}, hole)) {
             panic("no room to map RAM: raise EARLY_TABLES");
         }
     }

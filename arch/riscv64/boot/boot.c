@@ -14,11 +14,32 @@
 #define FDT_WINDOW MIB(4) // covers the largest blob that is accepted (2 MiB), wherever it starts
 #define DBCN_WRITE_BYTE 2
 
+// RISC-V Privileged Architecture, 10.4 and 10.5. A and D are set: no machine needs to trap for them.
+#define PTE_V BIT64(0)
+#define PTE_R BIT64(1)
+#define PTE_W BIT64(2)
+#define PTE_X BIT64(3)
+#define PTE_G BIT64(5)
+#define PTE_A BIT64(6)
+#define PTE_D BIT64(7)
+#define PTE_LEAF (PTE_V | PTE_R | PTE_G | PTE_A | PTE_D)
+
+static const struct early_format format = {
+    .leaf = {[EARLY_R] = PTE_LEAF, [EARLY_RX] = PTE_LEAF | PTE_X, [EARLY_RW] = PTE_LEAF | PTE_W},
+    .valid = PTE_V,
+    .table = PTE_V,
+    .table_mask = PTE_V | PTE_R | PTE_W | PTE_X,
+    .write_clear = PTE_W,
+    .pa_mask = MASK64(10, 44),
+    .pa_shift = 2,
+};
+
 struct early_map boot_tables;
 uint64_t image_offset;
 
 // Maps one part of the image, given by its run-time addresses while the MMU is off.
-static bool map_part(struct early_map *m, const char *from, const char *to, unsigned kind, uint64_t image_pa)
+static bool map_part(struct early_map *m, const char *from, const char *to, enum early_kind kind,
+                     uint64_t image_pa)
 {
     uint64_t pa = (uint64_t)(uintptr_t)from;
 
@@ -31,15 +52,18 @@ uint64_t boot_map(uint64_t image_pa, uint64_t fdt_pa, unsigned levels)
     uint64_t fdt = align_down(fdt_pa, BLOCK_SIZE);
     bool ok;
 
-    ok = early_map_init(&m, levels, (uint64_t)(uintptr_t)early_tables_start,
+    ok = early_map_init(&m, &format, (uint64_t)(uintptr_t)early_tables_start,
                         (uint64_t)(uintptr_t)early_tables_end);
+    m.format.levels = levels;
     ok = ok && map_part(&m, image_start, text_end, EARLY_RX, image_pa);
     ok = ok && map_part(&m, text_end, readonly_end, EARLY_R, image_pa);
     ok = ok && map_part(&m, ro_after_init_start, ro_after_init_end, EARLY_RW, image_pa);
     ok = ok && map_part(&m, ro_after_init_end, boot_stack_guard, EARLY_RW, image_pa);
     ok = ok && map_part(&m, boot_stack_bottom, image_end, EARLY_RW, image_pa);
     if (fdt_pa && fdt + FDT_WINDOW < mmu_direct_size(levels)) {
-        ok = ok && early_map(&m, mmu_direct_base(levels) + fdt, fdt, FDT_WINDOW, EARLY_RW);
+        // The tree's surroundings, as RAM: the direct map keeps what is mapped here.
+        ok = ok && early_map_around(&m, mmu_direct_base(levels), (struct early_range){fdt, fdt + FDT_WINDOW},
+                                    boot_sealed_part(image_pa));
     }
     if (!ok) {
         for (;;) {

@@ -3,7 +3,7 @@
 // Between the boot assembly and the rest of the architecture.
 #pragma once
 
-#include "arch/riscv64/mmu/early_map.h"
+#include "kernel/lib/early_map.h"
 #include "kernel/lib/types.h"
 
 // Linker symbols. Before the MMU is on their addresses are physical, afterwards they are the linked ones.
@@ -23,6 +23,12 @@ extern const char secondary_entry[], secondary_virtual[];
 // Where the image lies: physical = virtual - image_offset, modulo 2^64.
 extern uint64_t image_offset;
 extern struct early_map boot_tables;
+
+// What is or will be read-only of an image at this address, and so has no second, writable mapping.
+static inline struct early_range boot_sealed_part(uint64_t image_pa)
+{
+    return (struct early_range){image_pa, image_pa + (uint64_t)(ro_after_init_end - image_start)};
+}
 
 // Called by entry.S.
 uint64_t boot_map(uint64_t image_pa, uint64_t fdt_pa, unsigned levels);

@@ -65,32 +65,16 @@ uint64_t arch_vmap_size(void)
 }
 
 // The direct map holds RAM without the image's text and read-only data, which have no writable alias.
-static bool map_around(uint64_t base, uint64_t end, uint64_t hole, uint64_t hole_end)
-{
-    bool ok = true;
-
-    if (base < hole) {
-        uint64_t stop = min_u64(end, hole);
-        ok = early_map(&boot_tables, direct_va + base, base, stop - base, EARLY_RW);
-    }
-    if (ok && end > hole_end) {
-        uint64_t start = max_u64(base, hole_end);
-        ok = early_map(&boot_tables, direct_va + start, start, end - start, EARLY_RW);
-    }
-    return ok;
-}
-
 void arch_map_ram(const struct boot_info *bi)
 {
-    uint64_t hole = align_down(bi->image.base.v, PAGE_SIZE);
-    uint64_t hole_end = hole + (uint64_t)(ro_after_init_end - image_start);
+    struct early_range hole = boot_sealed_part(align_down(bi->image.base.v, PAGE_SIZE));
 
     for (unsigned i = 0; i < bi->ram.count; i++) {
         uint64_t base = align_up(bi->ram.r[i].base.v, PAGE_SIZE);
         uint64_t end = align_down(bi->ram.r[i].base.v + bi->ram.r[i].size, PAGE_SIZE);
 
         end = min_u64(end, mmu_direct_size(table_levels));
-        if (base < end && !map_around(base, end, hole, hole_end)) {
+        if (base < end && !early_map_around(&boot_tables, direct_va, (struct early_range){base, end}, hole)) {
             panic("no room to map RAM: raise EARLY_TABLES");
         }
     }
