@@ -88,6 +88,7 @@ void kernel_main(struct boot_info *bi)
     cpu_set_online_hook(enable_virtualisation); // on this CPU now, on the others as they come
     cpu_start_all();
     banner(bi);
+    must(sched_reaper_start(), "reaper of threads");
     arch_irq_enable();
     dev_probe(DRIVER_DEVICE);
     arch_seal_image();

@@ -133,20 +133,35 @@ void arch_vcpu_trap_idle(struct arch_vcpu *av, bool trap)
     av->trap_idle = trap;
 }
 
-// "Runs" until the clock has moved on by the step's ticks, leaving for host interrupts as a CPU would.
-static void run_for(struct arch_vcpu *av, uint64_t ticks)
+static bool must_leave(struct arch_vcpu *av)
 {
-    uint64_t end = host_m.now + ticks;
+    return atomic_load_explicit(&av->requests, memory_order_acquire) != 0 &&
+           av->up->requests(av) == VCPU_LEAVE;
+}
 
-    while (host_m.now < end) {
-        uint64_t next = host_next_deadline();
+// "Runs" until the clock has moved on by the step's ticks, leaving for host interrupts as a CPU would. When it has to leave,
+// the step is left for later with the rest of its ticks.
+static enum vcpu_verdict run_for(struct arch_vcpu *av, struct host_step *s)
+{
+    while (s->ticks > 0) {
+        uint64_t start = host_m.now, next = host_next_deadline(), end;
 
         if (host_irq_deliverable()) {
             av->up->host_irq(av);
+            start = host_m.now; // others may have run meanwhile
+            next = host_next_deadline();
         }
+        if (must_leave(av)) {
+            av->position--;
+            av->regs[32]--;
+            return VCPU_LEAVE;
+        }
+        end = start + s->ticks;
         host_m.now = next > host_m.now ? min_u64(next, end) : host_m.now + 1;
+        s->ticks -= min_u64(s->ticks, host_m.now - start);
         (void)host_cpu_run_other();
     }
+    return VCPU_RESUME;
 }
 
 static enum vcpu_verdict step(struct arch_vcpu *av)
@@ -168,7 +183,7 @@ static enum vcpu_verdict step(struct arch_vcpu *av)
         s->verdict = av->up->exit(av, &s->exit);
         break;
     case HOST_STEP_RUN:
-        run_for(av, s->ticks);
+        s->verdict = run_for(av, s);
         break;
     case HOST_STEP_CALL:
         s->fn(av);
@@ -187,8 +202,7 @@ void arch_vcpu_run(struct arch_vcpu *av)
         if (host_irq_deliverable()) {
             av->up->host_irq(av);
         }
-        if (atomic_load_explicit(&av->requests, memory_order_acquire) != 0 &&
-            av->up->requests(av) == VCPU_LEAVE) {
+        if (must_leave(av)) {
             return;
         }
         if (step(av) == VCPU_LEAVE) {

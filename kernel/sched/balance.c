@@ -182,6 +182,10 @@ static struct thread *take_one(struct run_queue *rq, unsigned home)
 
 static void hand_over(struct thread *t)
 {
+    if (t->state == THREAD_DEAD) {
+        sched_bury(t);
+        return;
+    }
     if (t->ops != NULL && t->ops->leave != NULL) {
         t->ops->leave(t->arg);
     }

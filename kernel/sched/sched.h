@@ -17,12 +17,12 @@ struct run_queue {
     struct spinlock
         lock; // protects all below and state, wake_pending, cpu and run_node of the threads homed here
     struct runq ready;
-    struct list_node dead;    // left their stacks for ever; freed by the idle thread
-    struct list_node leaving; // MOVING, picked out by a switch on this CPU, which hands them over at its end
-    unsigned queued;          // threads in `ready`
-    unsigned movable;         // ... that may run elsewhere, or may not run here
-    unsigned cpu;             // whose
-    unsigned active_guests;   // homed here
+    struct list_node
+        leaving;            // MOVING or DEAD, left by a switch on this CPU, which hands them over at its end
+    unsigned queued;        // threads in `ready`
+    unsigned movable;       // ... that may run elsewhere, or may not run here
+    unsigned cpu;           // whose
+    unsigned active_guests; // homed here
     struct timer slice;
     uint64_t slice_at;    // ticks: when it fires, UINT64_MAX when it does not
     bool booting;         // the idle thread is still bringing the machine up: nothing preempts it
@@ -89,6 +89,9 @@ void sched_switched(void);
 void sched_depart(struct run_queue *rq, struct thread *t, unsigned cpu);
 // ... and its end at the new home; no lock held. Returns as sched_wake_deferred() does.
 bool sched_arrive(struct thread *t);
+
+// Takes one that is DEAD and has left its stack; no lock held.
+void sched_bury(struct thread *t);
 
 // Where a thread that became ready at `home`, which is busy with a better or equal one, could run at once; CPU_NONE: nowhere.
 unsigned balance_place(const struct thread *t, unsigned home);

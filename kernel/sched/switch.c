@@ -86,7 +86,7 @@ static void slice_update(struct run_queue *rq, const struct thread *t, uint64_t 
         if (rq->movable > 0 || runq_has(&rq->ready, t->prio)) {
             at = t->slice_end;
         }
-        if (t->server.budget != 0) {
+        if (t->server.budget != 0 && !t->urgent) {
             at = min_u64(at, now + t->server.left);
         }
     }
@@ -101,11 +101,14 @@ static void slice_update(struct run_queue *rq, const struct thread *t, uint64_t 
     }
 }
 
-// The budget is used up: false when its next period has begun already.
+// The budget is used up: false when it runs on all the same, because its next period has begun already or on credit.
 static bool throttle(struct thread *t, uint64_t now)
 {
     if (now >= t->server.end) {
         server_refill(&t->server, now);
+        return false;
+    }
+    if (t->urgent) {
         return false;
     }
     t->state = THREAD_THROTTLED;
@@ -414,6 +417,37 @@ void thread_kick(struct thread *t)
     }
 }
 
+// Where it waits for its turn; its home locked. Returns as sched_wake_deferred() does.
+static bool promote(struct run_queue *rq, struct thread *t)
+{
+    bool waits = t->state == THREAD_READY;
+
+    if (waits) {
+        sched_dequeue(rq, t);
+    }
+    t->urgent = true;
+    t->prio = t->prio > PRIO_WORKER ? t->prio : PRIO_WORKER;
+    return (waits || t->state == THREAD_THROTTLED) && sched_make_ready(rq, t);
+}
+
+void thread_urge(struct thread *t, const _Atomic uint32_t *why, uint32_t bits)
+{
+    irq_state_t irq = arch_irq_save();
+    struct run_queue *rq = sched_lock_home(t);
+    bool local = false;
+
+    // Cleared: it is at it already, and nobody would calm it down any more.
+    if (atomic_load_explicit(why, memory_order_relaxed) & bits) {
+        local = promote(rq, t);
+    }
+    spin_unlock(&rq->lock);
+    arch_irq_restore(irq);
+    local |= wake(t, true);
+    if (local) {
+        sched_resched_local();
+    }
+}
+
 // In interrupt context, on whatever CPU armed it.
 void sched_refill_fired(struct timer *timer)
 {
@@ -422,7 +456,8 @@ void sched_refill_fired(struct timer *timer)
     uint64_t now = arch_time_now();
     bool local = false;
 
-    if (t->state == THREAD_THROTTLED) {
+    // Not when it ran on credit meanwhile and waits for a later period.
+    if (t->state == THREAD_THROTTLED && now >= t->server.end) {
         server_refill(&t->server, now - t->server.end < t->server.period ? t->server.end : now);
         local = sched_make_ready(rq, t);
     }

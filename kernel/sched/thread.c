@@ -81,7 +81,30 @@ void thread_set_priority(uint8_t prio)
 
     spin_lock(&cpu->rq->lock);
     cpu->current->prio = prio;
+    cpu->current->own_prio = prio;
     sched_switch_locked(cpu);
+    arch_irq_restore(irq);
+}
+
+void thread_calm(const _Atomic uint32_t *why, uint32_t bits)
+{
+    struct thread *t = thread_current();
+    irq_state_t irq;
+    struct cpu *cpu;
+
+    if (!t->urgent) {
+        return;
+    }
+    irq = arch_irq_save();
+    cpu = this_cpu();
+    spin_lock(&cpu->rq->lock);
+    if (atomic_load_explicit(why, memory_order_relaxed) & bits) {
+        spin_unlock(&cpu->rq->lock);
+    } else {
+        t->urgent = false;
+        t->prio = t->own_prio;
+        sched_switch_locked(cpu);
+    }
     arch_irq_restore(irq);
 }
 
@@ -203,6 +226,7 @@ static void set_attributes(struct thread *t, const struct thread_attr *attr)
     t->state = THREAD_NEW;
     t->guest = attr->guest;
     t->prio = attr->prio;
+    t->own_prio = attr->prio;
     t->cpu = attr->cpu;
     t->entry = attr->entry;
     t->arg = attr->arg;
@@ -272,6 +296,7 @@ void thread_start(struct thread *t)
 
 static void thread_free(struct thread *t)
 {
+    timer_cancel(&t->refill); // it may have ended on credit
     stack_free(t->stack_top);
     pool_free(t, sizeof(*t));
 }
@@ -293,9 +318,61 @@ void thread_destroy(struct thread *t)
     BUG_ON(thread_is_idle(cpu->rq, t) || t->active);
     spin_lock(&cpu->rq->lock);
     t->state = THREAD_DEAD;
-    list_push_back(&cpu->rq->dead, &t->run_node);
+    list_push_back(&cpu->rq->leaving, &t->run_node);
     sched_switch_locked(cpu);
     panic("a dead thread ran");
+}
+
+// ---- the reaper -------------------------------------------------------------------------------------------------------
+
+static struct {
+    struct spinlock lock;  // protects `dead`
+    struct list_node dead; // left their stacks for ever
+    struct thread *thread;
+} reaper;
+
+void sched_bury(struct thread *t)
+{
+    spin_lock(&reaper.lock);
+    list_push_back(&reaper.dead, &t->run_node);
+    spin_unlock(&reaper.lock);
+    if (reaper.thread != NULL) {
+        thread_wake(reaper.thread);
+    }
+}
+
+void sched_reap(void)
+{
+    for (;;) {
+        irq_state_t irq = spin_lock_irqsave(&reaper.lock);
+        struct list_node *node = list_pop_front(&reaper.dead);
+
+        spin_unlock_irqrestore(&reaper.lock, irq);
+        if (node == NULL) {
+            return;
+        }
+        thread_free(list_entry(node, struct thread, run_node));
+    }
+}
+
+static void reaper_main(void *arg)
+{
+    (void)arg;
+    for (;;) {
+        sched_reap();
+        thread_block();
+    }
+}
+
+enum status sched_reaper_start(void)
+{
+    reaper.thread =
+        thread_create(&(struct thread_attr){.name = "reaper", .entry = reaper_main, .prio = PRIO_WORKER});
+    if (reaper.thread == NULL) {
+        return E_NOMEM;
+    }
+    thread_start(reaper.thread);
+    return OK;
 }
 
 // ---- idle -------------------------------------------------------------------------------------------------------------
@@ -327,10 +404,12 @@ enum status sched_init_cpu(void)
     }
     if (cpu->index == 0) {
         balance_reset();
+        spin_init(&reaper.lock, LOCK_WAIT);
+        list_init(&reaper.dead);
+        reaper.thread = NULL;
     }
     spin_init(&rq->lock, LOCK_SCHED);
     runq_init(&rq->ready);
-    list_init(&rq->dead);
     list_init(&rq->leaving);
     timer_setup(&rq->slice, slice_fired);
     rq->slice.cpu = cpu->index;
@@ -344,22 +423,6 @@ enum status sched_init_cpu(void)
     cpu->idle = &rq->idle;
     cpu->rq = rq;
     return OK;
-}
-
-void sched_reap(void)
-{
-    struct run_queue *rq = this_cpu()->rq;
-
-    for (;;) {
-        irq_state_t irq = spin_lock_irqsave(&rq->lock);
-        struct list_node *node = list_pop_front(&rq->dead);
-
-        spin_unlock_irqrestore(&rq->lock, irq);
-        if (node == NULL) {
-            return;
-        }
-        thread_free(list_entry(node, struct thread, run_node));
-    }
 }
 
 void sched_boot_done(void)
@@ -378,7 +441,6 @@ void sched_boot_done(void)
     sched_boot_done();
     for (;;) {
         arch_irq_enable();
-        sched_reap();
         arch_irq_disable();
         if (this_cpu()->need_resched) {
             sched_preempt();

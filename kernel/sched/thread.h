@@ -66,11 +66,13 @@ struct thread {
     enum thread_state state;   // protected by the run queue's lock
     bool wake_pending;         // a wake came while it was not blocked
     bool guest;
-    bool active;       // thread_set_active()
-    bool movable;      // while queued: it may run elsewhere, or may not run here
-    bool traps_idle;   // what ops->trap_idle() was told last
-    _Atomic bool held; // its home CPU's registers hold something of it: set and cleared by its owner, there
+    bool active;         // thread_set_active()
+    bool movable;        // while queued: it may run elsewhere, or may not run here
+    bool traps_idle;     // what ops->trap_idle() was told last
+    _Atomic bool held;   // its home CPU's registers hold something of it: set and cleared by its owner, there
+    _Atomic bool urgent; // thread_urge()
     uint8_t prio;
+    uint8_t own_prio;     // while it is not urgent
     _Atomic unsigned cpu; // home; changes with the old home's run queue locked
     void *stack_top;
     void (*entry)(void *arg);
@@ -107,7 +109,7 @@ void sched_boot_done(void);
 struct thread *thread_create(const struct thread_attr *attr);
 void thread_start(struct thread *t);
 
-// Ends the calling thread; its memory is freed by the idle thread. thread_destroy() frees one that was never started.
+// Ends the calling thread; its memory is freed by the reaper. thread_destroy() frees one that was never started.
 [[gnu::noreturn]] void thread_exit(void);
 void thread_destroy(struct thread *t);
 
@@ -126,6 +128,13 @@ struct thread *thread_current(void);
 // thread at the latest when it has been interrupted, wherever it has moved meanwhile.
 void thread_kick(struct thread *t);
 
+// As thread_kick() for work that does not wait for the thread's turn: as long as one of the bits `*why` is set, it runs before
+// all guests and on credit, until it calls thread_calm(). The caller has set the bits; the thread clears them, does what they
+// ask for and calms down before it goes on with its own work.
+void thread_urge(struct thread *t, const _Atomic uint32_t *why, uint32_t bits);
+// Unless one of the bits is set again. What the thread has used beyond its budget counts now.
+void thread_calm(const _Atomic uint32_t *why, uint32_t bits);
+
 // From now on only on these CPUs, soon (thread_migrate(): on that one). E_INVAL when none of them is online. Any thread; not
 // for workers that count on their CPU.
 enum status thread_set_allowed(struct thread *t, const struct cpumask *allowed);
@@ -141,7 +150,9 @@ void thread_set_active(bool active);
 // calling it.
 void sched_preempt(void);
 
-// Frees threads that ended on this CPU. The idle loop does it; only tests, whose main() is the idle thread, call it.
+// Starts the worker that frees the memory of threads that have ended. Once, at boot.
+enum status sched_reaper_start(void);
+// What it does. Only tests call it, which have no reaper.
 void sched_reap(void);
 
 // What a CPU has been doing, for listings; not exact while it runs.

@@ -169,7 +169,7 @@ static unsigned run_cycles(unsigned cycles)
 
 // ---- the test --------------------------------------------------------------------------------------------------------
 
-// Threads that have ended are freed by their CPU's idle thread.
+// Threads that have ended are freed by the reaper, a moment later.
 static bool settle(const struct counters *before, struct counters *after)
 {
     for (unsigned i = 0; i < 200; i++) {

@@ -127,8 +127,7 @@ def test_killed_at_random_moments(work, smp):
             command(m, "vm destroy new", r"\[new\] is gone")
         m.heartbeat_goes_on("victim")
         after = counters(m)
-        # On one core threads that have ended may wait for the idle thread; a leak would be of every life.
-        assert abs(after["objects"] - before["objects"]) < 8, (before, after)
+        assert after == before, (before, after)
 
 
 def test_crashes_have_a_limit():

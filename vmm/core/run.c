@@ -231,17 +231,19 @@ static enum vcpu_verdict run_requests(struct arch_vcpu *av)
     struct vcpu *v = vcpu_of(av);
     uint32_t bits = atomic_exchange_explicit(&av->requests, 0, memory_order_acquire);
 
-    if (bits & VCPU_REQ_RESCHED) {
-        sched_preempt();
-    }
+    // Urgent: before it gives way to others, which might take long.
     if (bits & VCPU_REQ_STOP) {
         return VCPU_LEAVE;
     }
     if (bits & VCPU_REQ_PAUSE) {
         // Looked at outside: only there all registers are in memory.
-        atomic_fetch_or_explicit(&av->requests, bits & VCPU_REQ_IRQ, memory_order_relaxed);
+        atomic_fetch_or_explicit(&av->requests, bits & (VCPU_REQ_IRQ | VCPU_REQ_RESCHED),
+                                 memory_order_relaxed);
         v->resume = true;
         return VCPU_LEAVE;
+    }
+    if (bits & VCPU_REQ_RESCHED) {
+        sched_preempt();
     }
     if ((bits & VCPU_REQ_IRQ) && v->vm->irqchip) {
         v->vm->irqchip->ops->flush(v->vm->irqchip, v->index);

@@ -122,6 +122,19 @@ static void wake_timer_fired(struct timer *t)
     thread_wake(container_of(t, struct vcpu, wake_timer)->thread);
 }
 
+// What does not wait for the thread's turn, nor for the next period of its budget.
+static void tell_at_once(struct vcpu *v, uint32_t bits)
+{
+    atomic_fetch_or_explicit(&v->arch.requests, bits, memory_order_release);
+    thread_urge(v->thread, &v->arch.requests, bits);
+}
+
+// Before it is a guest again.
+static void calm(struct vcpu *v)
+{
+    thread_calm(&v->arch.requests, VCPU_REQ_STOP | VCPU_REQ_PAUSE);
+}
+
 static bool vcpu_asked(struct vcpu *v, uint32_t bits)
 {
     return (atomic_load_explicit(&v->arch.requests, memory_order_acquire) & bits) != 0;
@@ -203,6 +216,9 @@ static void run_until_left(struct vcpu *v)
         if (v->resume && v->vm->hold) {
             hold(v);
         }
+        if (v->resume) {
+            calm(v);
+        }
     } while (v->resume);
 }
 
@@ -222,6 +238,7 @@ static void session_over(struct vm *vm)
 // From start to leaving, on the vCPU's own thread.
 static void vcpu_session(struct vcpu *v)
 {
+    calm(v);
     thread_set_active(true);
     if (vcpu_loaded()) {
         vcpu_put(vcpu_loaded());
@@ -325,7 +342,7 @@ enum status vcpu_create(struct vm *vm, unsigned index, unsigned pcpu, struct vcp
 void vcpu_destroy(struct vcpu *v)
 {
     v->state = VCPU_DEAD;
-    thread_wake(v->thread);
+    tell_at_once(v, VCPU_REQ_STOP);
     completion_wait(&v->gone);
     arch_vcpu_destroy(&v->arch);
     pool_free(v, sizeof(*v));
@@ -347,7 +364,13 @@ enum status vcpu_start(struct vcpu *v, const struct vcpu_entry *entry)
 
 void vcpu_request(struct vcpu *v, uint32_t bits)
 {
-    uint32_t old = atomic_fetch_or_explicit(&v->arch.requests, bits, memory_order_release);
+    uint32_t old;
+
+    if ((bits & (VCPU_REQ_STOP | VCPU_REQ_PAUSE)) && v->thread != thread_current()) {
+        tell_at_once(v, bits);
+        return;
+    }
+    old = atomic_fetch_or_explicit(&v->arch.requests, bits, memory_order_release);
 
     if (v->thread == thread_current() || (old & bits) == bits) {
         return; // it looks before its next entry, or somebody has told it already
@@ -367,7 +390,6 @@ enum status vcpu_call(struct vcpu *v, void (*fn)(struct vcpu *v, void *ctx), voi
     // cppcheck-suppress autoVariables  // taken back, or carried out, before this returns
     v->call = &call;
     vcpu_request(v, VCPU_REQ_PAUSE);
-    thread_wake(v->thread); // held, it does not look at requests
     if (completion_wait_timeout(&call.done, ticks)) {
         return OK;
     }

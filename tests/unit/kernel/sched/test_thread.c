@@ -74,6 +74,51 @@ static void test_runs_at_once_and_is_reaped(void **state)
     assert_true(before.free - after.free < KIB(16));
 }
 
+static void hog(void *arg)
+{
+    while (!*(volatile bool *)arg) {
+        arch_cpu_relax();
+    }
+}
+
+struct buried {
+    bool over;
+    uint64_t before, after;
+};
+
+static uint64_t objects(void)
+{
+    struct pool_stats live;
+
+    pool_stats_get(&live);
+    return live.live_objects;
+}
+
+static void end_one(void *arg)
+{
+    struct buried *b = arg;
+    char c = 'x';
+
+    b->before = objects();
+    spawn("short", say, &c, PRIO_WORKER + 1, 0);
+    thread_sleep(time_from_ms(1));
+    b->after = objects();
+    b->over = true;
+}
+
+// The idle thread never runs.
+static void test_reaped_on_a_busy_machine(void **state)
+{
+    struct buried b = {false, 0, 1};
+
+    (void)state;
+    assert_int_equal(sched_reaper_start(), OK);
+    spawn("burier", end_one, &b, PRIO_WORKER, 0);
+    spawn("hog", hog, &b.over, 8, 0);
+    assert_string_equal(trace, "x");
+    assert_int_equal(b.after, b.before + 1); // the hog
+}
+
 static void wait_irq_state(void *arg)
 {
     *(bool *)arg = arch_irq_enabled();
@@ -510,6 +555,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_runs_at_once_and_is_reaped, setup),
+        cmocka_unit_test_setup(test_reaped_on_a_busy_machine, setup),
         cmocka_unit_test_setup(test_interrupt_state_of_new_threads, setup),
         cmocka_unit_test_setup(test_block_wake, setup),
         cmocka_unit_test_setup(test_wake_before_block_is_kept, setup),

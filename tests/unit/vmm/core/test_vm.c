@@ -28,6 +28,7 @@ static struct gmem_extent extent;
 static struct gmem_region region;
 static uint16_t pcpus[VCPUS];
 static unsigned stops;
+static uint32_t budget_us, period_us;
 static uint8_t *ram;
 
 static void stopped(struct vm *v)
@@ -51,6 +52,8 @@ static void make(unsigned cpus, unsigned vcpus)
     config.where.line = 3;
     config.cpus = vcpus;
     config.sched.priority = PRIO_VCPU_DEFAULT;
+    config.sched.budget_us = budget_us;
+    config.sched.period_us = period_us;
     vm.config = &config;
     vm.manager = &ops;
     stops = 0;
@@ -364,6 +367,103 @@ static void test_stop_while_paused(void **state)
     end();
 }
 
+// ---- urgent: not only when it is the vCPU's turn ---------------------------------------------------------------------
+
+#define SOON (SECOND / 100)
+
+static struct host_step busy[1];
+
+// Its budget of 1 ms in 10 s is used up.
+static void start_throttled(void)
+{
+    budget_us = 1000;
+    period_us = 10000000;
+    make(1, 1);
+    budget_us = period_us = 0;
+    busy[0] = (struct host_step){.kind = HOST_STEP_RUN, .ticks = 100ull * SECOND};
+    host_guest_script(0, busy, 1);
+    vm_start(&vm, &entry);
+    assert_int_equal(vm.vcpus[0]->thread->state, THREAD_THROTTLED);
+    assert_in_range(vm.vcpus[0]->thread->run_ticks, SECOND / 1000, SECOND / 500);
+}
+
+static void test_throttled_stops_at_once(void **state)
+{
+    uint64_t start;
+
+    (void)state;
+    start_throttled();
+    start = arch_time_now();
+    assert_true(in_worker(stop_main, &done));
+    assert_int_equal(result, OK);
+    end(); // its thread ends on credit too
+    assert_in_range(arch_time_now() - start, 0, SOON);
+}
+
+static void test_throttled_pauses_and_answers_at_once(void **state)
+{
+    struct thread *t;
+    uint64_t start, ran;
+
+    (void)state;
+    start_throttled();
+    t = vm.vcpus[0]->thread;
+    ran = t->run_ticks;
+    start = arch_time_now();
+    assert_true(in_worker(call_main, &done));
+    assert_int_equal(result, OK);
+    assert_int_equal(t->state, THREAD_THROTTLED); // the guest got nothing more
+    assert_int_equal(t->prio, PRIO_VCPU_DEFAULT);
+    assert_true(in_worker(pause_main, &done));
+    assert_int_equal(result, OK);
+    assert_int_equal(vm.vcpus[0]->state, VCPU_HELD);
+    assert_true(in_worker(call_main, &done));
+    assert_int_equal(result, OK);
+    vm_resume(&vm);
+    assert_int_equal(t->prio, PRIO_VCPU_DEFAULT);
+    assert_in_range(arch_time_now() - start, 0, SOON);
+    assert_in_range(t->run_ticks - ran, 0, SOON);
+    run_ms(10000); // the next period
+    assert_in_range(t->run_ticks - ran, SECOND / 1001, SECOND / 500);
+    assert_true(in_worker(stop_main, &done));
+    end();
+}
+
+static void hog_main(void *arg)
+{
+    while (!*(volatile bool *)arg) {
+        if (host_irq_deliverable()) {
+            irq_dispatch();
+        }
+        arch_cpu_relax();
+    }
+}
+
+static void destroy_starved(void *arg)
+{
+    struct thread_attr hog = {.name = "hog", .entry = hog_main, .arg = arg, .prio = 20, .guest = true};
+
+    thread_start(thread_create(&hog));
+    vm_start(&vm, &entry);
+    assert_int_equal(vm.vcpus[0]->state, VCPU_ON_PENDING);
+    vm_request_stop(&vm, VM_STOP_FORCED);
+    result = vm_wait_stopped(&vm, SOON);
+    vm_core_destroy(&vm);
+    *(bool *)arg = true;
+}
+
+// Somebody better never gives up the core.
+static void test_starved_is_destroyed(void **state)
+{
+    (void)state;
+    make(1, 1);
+    busy[0] = (struct host_step){.kind = HOST_STEP_RUN, .ticks = 100ull * SECOND};
+    host_guest_script(0, busy, 1);
+    assert_true(in_worker(destroy_starved, &done));
+    assert_int_equal(result, OK);
+    assert_false(busy[0].executed);
+}
+
 // ---- the fault card --------------------------------------------------------------------------------------------------
 
 static void put_word(uint64_t at, uint64_t v)
@@ -474,6 +574,9 @@ int main(void)
         cmocka_unit_test(test_stop_while_asleep),
         cmocka_unit_test(test_pause_call_resume),
         cmocka_unit_test(test_stop_while_paused),
+        cmocka_unit_test(test_throttled_stops_at_once),
+        cmocka_unit_test(test_throttled_pauses_and_answers_at_once),
+        cmocka_unit_test(test_starved_is_destroyed),
         cmocka_unit_test(test_fault_card),
         cmocka_unit_test(test_another_life),
         cmocka_unit_test(test_create_is_all_or_nothing),
