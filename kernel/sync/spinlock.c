@@ -74,6 +74,13 @@ static void debug_release(struct spinlock *lock)
     t->held_ranks &= ~(lock->rank != LOCK_NONE ? 1u << (unsigned)lock->rank : 0);
 }
 
+__attribute__((noinline)) static void spin_wait(struct spinlock *lock, uint32_t ticket)
+{
+    while (atomic_load_explicit(&lock->owner, memory_order_acquire) != ticket) {
+        arch_cpu_relax();
+    }
+}
+
 static void spin_acquire(struct spinlock *lock)
 {
     uint32_t ticket;
@@ -82,8 +89,8 @@ static void spin_acquire(struct spinlock *lock)
         debug_before(lock);
     }
     ticket = atomic_fetch_add_explicit(&lock->next, 1, memory_order_relaxed);
-    while (atomic_load_explicit(&lock->owner, memory_order_acquire) != ticket) {
-        arch_cpu_relax();
+    if (__builtin_expect(atomic_load_explicit(&lock->owner, memory_order_acquire) != ticket, 0)) {
+        spin_wait(lock, ticket); // out of line: the others need no stack frame
     }
     if (LODGE_DEBUG) {
         debug_taken(lock);
