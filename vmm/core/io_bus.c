@@ -207,8 +207,8 @@ enum status io_bus_move(struct io_bus *bus, uint64_t base, uint64_t new_base)
     return st;
 }
 
-enum io_result io_bus_access_slow(struct io_bus *bus, struct io_cache *cache, uint64_t addr,
-                                  struct io_access *a)
+enum io_result io_bus_access_slow(struct io_bus *bus, struct io_access *a, uint64_t addr,
+                                  struct io_cache *cache)
 {
     uint32_t generation = atomic_load_explicit(&bus->generation, memory_order_acquire);
     const struct io_map *m = atomic_load_explicit(&bus->map, memory_order_acquire);

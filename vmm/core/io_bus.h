@@ -58,8 +58,8 @@ void io_bus_quiesce(struct io_bus *bus);
 
 // Finds the region that holds the whole access at `addr` and calls it. An access that straddles a region's
 // end is unclaimed.
-enum io_result io_bus_access_slow(struct io_bus *bus, struct io_cache *cache, uint64_t addr,
-                                  struct io_access *a);
+enum io_result io_bus_access_slow(struct io_bus *bus, struct io_access *a, uint64_t addr,
+                                  struct io_cache *cache);
 
 static inline enum io_result io_bus_access(struct io_bus *bus, struct io_cache *cache, uint64_t addr,
                                            struct io_access *a)
@@ -67,9 +67,10 @@ static inline enum io_result io_bus_access(struct io_bus *bus, struct io_cache *
     uint64_t offset = addr - cache->base;
 
     // Relaxed: an unchanged generation says that what is cached was still right at that moment, nothing else is read.
-    if (cache->generation != atomic_load_explicit(&bus->generation, memory_order_relaxed) ||
-        offset > cache->span) {
-        return io_bus_access_slow(bus, cache, addr, a);
+    if (__builtin_expect(cache->generation != atomic_load_explicit(&bus->generation, memory_order_relaxed) ||
+                             offset > cache->span,
+                         0)) {
+        return io_bus_access_slow(bus, a, addr, cache);
     }
     a->offset = offset;
     return cache->access(cache->dev, a);

@@ -44,6 +44,9 @@ struct vm_manager_ops {
 struct vm {
     unsigned id; // dense, from 1
     const struct vm_config *config;
+    struct io_bus mmio; // what exits want lies near the beginning: shorter instructions reach it
+    struct io_bus pio;
+    struct virqchip *irqchip;
     struct vm_plan plan;
     _Atomic enum vm_state state; // changed by vm_*() only, with `lock` held
     _Atomic enum vm_stop_reason stop_reason;
@@ -54,9 +57,6 @@ struct vm {
     struct aspace stage2;
     struct tlb_sink tlb_sink;
     struct gmem gmem;
-    struct io_bus mmio;
-    struct io_bus pio;
-    struct virqchip *irqchip;
     struct list_node devices;
     unsigned vcpu_count;
     struct vcpu **vcpus;

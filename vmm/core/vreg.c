@@ -11,6 +11,7 @@
 
 #define ROW_MAX 255 // the index holds row + 1 in a byte
 #define GRANULE_SHIFT_MAX 2
+#define UNUSED_BITS(size) (-(8 * (uint64_t)(size)) & 63) // of 64
 
 // What an access needs of a row, in half a cache line.
 struct vreg_slot {
@@ -140,7 +141,7 @@ __attribute__((noinline)) static enum io_result refused(struct vreg_map *map, un
 __attribute__((no_stack_protector)) enum io_result vreg_map_access(struct vreg_map *map, void *dev,
                                                                    struct io_access *a)
 {
-    const uint32_t size = a->size;
+    const uint64_t size = a->size;
 
     if (((a->offset | size) & (size - 1)) != 0 || a->offset >= map->size) {
         return IO_BAD;
@@ -151,19 +152,20 @@ __attribute__((no_stack_protector)) enum io_result vreg_map_access(struct vreg_m
     if ((s->widths & size) == 0) { // also refuses 0 and what is wider than 8
         return refused(map, n, a);
     }
-    const uint32_t rel = (uint32_t)a->offset - s->offset;
-    const uint64_t mask = UINT64_MAX >> (-(8 * size) & 63);
+    const uint64_t rel = a->offset - s->offset;
     struct vreg_access va;
 
-    va.index = rel >> s->size_shift;
-    va.byte = rel & s->low;
+    va.index = (uint32_t)(rel >> s->size_shift);
+    va.byte = (uint32_t)(rel & s->low);
     va.size = a->size;
     va.vcpu = a->vcpu;
     if (!a->write) {
-        a->value = (s->read ? s->read(dev, &va) : vreg_part(s->reset, &va)) & mask;
+        uint64_t v = s->read ? s->read(dev, &va) : vreg_part(s->reset, &va);
+
+        a->value = v << UNUSED_BITS(a->size) >> UNUSED_BITS(a->size);
         return IO_DONE;
     }
-    va.value = a->value & mask;
+    va.value = a->value << UNUSED_BITS(size) >> UNUSED_BITS(size);
     if (s->write) {
         s->write(dev, &va);
     }

@@ -19,7 +19,7 @@ static uint64_t priority_read(void *dev, const struct vreg_access *a)
 {
     struct vplic *p = dev;
 
-    return __atomic_load_n(&p->priority[a->index + 1], __ATOMIC_RELAXED);
+    return __atomic_load_n(&p->priority[1 + (size_t)a->index], __ATOMIC_RELAXED);
 }
 
 static void priority_write(void *dev, const struct vreg_access *a)
@@ -63,10 +63,15 @@ static void complete_write(void *dev, const struct vreg_access *a)
         .name = (id)                                                                               \
     }
 
-// Source 0 does not exist; neither do those from VPLIC_SOURCES on.
+// Source 0 does not exist; neither do those from VPLIC_SOURCES on. They read as zero, in 32 bits too.
+#define PENDING_BASE 0x1000u
 static const struct vreg low_rows[] = {
+    ROW(0x0000, 1, NULL, NULL, "no source"),
     ROW(0x0004, VPLIC_SOURCES - 1, priority_read, priority_write, "priority"),
-    ROW(0x1000, VPLIC_WORDS, pending_read, NULL, "pending"),
+    ROW(4 * VPLIC_SOURCES, PENDING_BASE / 4 - VPLIC_SOURCES, NULL, NULL, "no sources"),
+    ROW(PENDING_BASE, VPLIC_WORDS, pending_read, NULL, "pending"),
+    ROW(PENDING_BASE + 4 * VPLIC_WORDS, (LOW_SIZE - PENDING_BASE) / 4 - VPLIC_WORDS, NULL, NULL,
+        "no sources"),
 };
 
 static const struct vreg ctx_rows[] = {
@@ -122,13 +127,13 @@ enum io_result vplic_access(void *dev, struct io_access *a)
 {
     struct vplic *p = dev;
 
+    if (a->offset < ENABLE_BASE) {
+        return vreg_map_access(&p->low_map, p, a);
+    }
     if (a->size != 4 || a->offset % 4 != 0) {
         return IO_BAD;
     }
-    if (a->offset >= CONTEXT_BASE) {
-        return context_access(p, a);
-    }
-    return a->offset >= ENABLE_BASE ? enable_access(p, a) : vreg_map_access(&p->low_map, p, a);
+    return a->offset < CONTEXT_BASE ? enable_access(p, a) : context_access(p, a);
 }
 
 enum status vplic_maps_create(struct vplic *p)
