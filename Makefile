@@ -66,7 +66,7 @@ $(ready):
 # Objects of other flags (DEBUG=1, another compiler), or of another version for the banner, are not up to date.
 $(B)/.flags $(B)/.version: FORCE
 	@mkdir -p $(@D); echo "$$NOW" | cmp -s - $@ || echo "$$NOW" > $@
-$(B)/.flags: private export NOW = $(CC) $(filter-out -DLODGE_VERSION=%,$(cflags))
+$(B)/.flags: private export NOW = $(CC) $(filter-out -DLODGE_VERSION=%,$(cflags)) $(arch-hot-cflags)
 $(B)/.version: private export NOW = $(VERSION)
 $(B)/kernel/main.o: $(B)/.version
 
@@ -74,10 +74,13 @@ $(B)/kernel/main.o: $(B)/.version
 cold := kernel/lib/toml% kernel/fs/% kernel/dev/fdt_boot% kernel/dev/fdt_enum% kernel/dev/block% kernel/dev/probe% kernel/log/% kernel/shell/% kernel/mm/vmap.% kernel/main.% vmm/config/% \
         vmm/firmware/% vmm/loader/% vmm/manage/% vmm/backend/char_% vmm/devices/vpl031.% vmm/irqchip/vgic_save.% \
         arch/$(ARCH)/boot/% arch/$(ARCH)/virt/a64_% arch/$(ARCH)/virt/idregs.% drivers/serial/% drivers/pci/%
+# What every exit runs: the architecture may have cheaper frames for it.
+hot := arch/$(ARCH)/virt/% vmm/core/run.% vmm/core/vreg.% vmm/core/io_bus.% vmm/core/vcpu.% vmm/irqchip/% vmm/devices/% vmm/virtio/virtio_mmio.% \
+       kernel/irq/% kernel/sched/% kernel/sync/% kernel/time/% drivers/irqchip/%
 $(B)/%.o: %.c $(B)/.flags | $(ready)
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(CC) $(cflags) $(if $(filter $(cold),$(filter-out vmm/manage/guest_irqs.c,$<)),-Os) -c -o $@ $<
+	$(Q)$(CC) $(cflags) $(if $(filter $(hot),$<),$(arch-hot-cflags)) $(if $(filter $(cold),$(filter-out vmm/manage/guest_irqs.c,$<)),-Os) -c -o $@ $<
 
 $(B)/%.o: %.S $(B)/.flags | $(ready)
 	@mkdir -p $(@D)
