@@ -36,6 +36,9 @@ SECTIONS
         __start_selftests = .;
         KEEP(*(selftests))
         __stop_selftests = .;
+        __start_trap_fixups = .;
+        KEEP(*(trap_fixups))
+        __stop_trap_fixups = .;
         embed_table = .;
         KEEP(*(.embed_table))
         embed_table_end = .;

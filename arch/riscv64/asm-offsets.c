@@ -5,6 +5,7 @@
 
 #include "arch/cpu.h"
 #include "arch/riscv64/boot/boot.h"
+#include "arch/vcpu.h"
 
 #define DEFINE(name, value) asm volatile("\n.ascii \"->" #name " %0\"" ::"i"(value))
 
@@ -13,12 +14,13 @@ void asm_offsets(void);
 void asm_offsets(void)
 {
     DEFINE(FRAME_PC, offsetof(struct guest_frame, pc));
-    DEFINE(FRAME_SSTATUS, offsetof(struct guest_frame, sstatus));
     DEFINE(FRAME_HSTATUS, offsetof(struct guest_frame, hstatus));
     DEFINE(FRAME_VCPU, offsetof(struct guest_frame, vcpu));
     DEFINE(FRAME_HOST_TP, offsetof(struct guest_frame, host_tp));
     DEFINE(FRAME_SIZE, (sizeof(struct guest_frame) + 15) & ~15ul);
     DEFINE(VCPU_REQUESTS, offsetof(struct arch_vcpu, requests));
+    DEFINE(VCPU_UP, offsetof(struct arch_vcpu, up));
+    DEFINE(UP_HOST_IRQ, offsetof(struct vcpu_upcalls, host_irq));
     DEFINE(SECONDARY_SATP, offsetof(struct secondary_boot, satp));
     DEFINE(SECONDARY_ENTRY, offsetof(struct secondary_boot, entry));
     DEFINE(SECONDARY_STACK, offsetof(struct secondary_boot, stack_top));

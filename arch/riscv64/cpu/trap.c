@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Exceptions that the hypervisor takes itself: repaired where one was to be expected (the table of cpu/vectors.S),
+// Exceptions that the hypervisor takes itself: repaired where one was to be expected (the table that cpu/vectors.S and
+// virt/exit.h fill),
 // otherwise a panic.
 #include <asm/csr.h>
 
@@ -19,7 +20,7 @@ struct host_frame {
 struct trap_fixup {
     uint64_t insn, target;
 };
-extern const struct trap_fixup trap_fixups[], trap_fixups_end[];
+extern const struct trap_fixup __start_trap_fixups[], __stop_trap_fixups[];
 
 void trap_host_sync(struct host_frame *f, uint64_t cause, uint64_t tval);
 [[gnu::noreturn]] void trap_stack_overflow(uint64_t pc, uint64_t tval);
@@ -45,7 +46,7 @@ static const char *fault_name(uint64_t cause)
 
 void trap_host_sync(struct host_frame *f, uint64_t cause, uint64_t tval)
 {
-    for (const struct trap_fixup *x = trap_fixups; x < trap_fixups_end; x++) {
+    for (const struct trap_fixup *x = __start_trap_fixups; x < __stop_trap_fixups; x++) {
         if (x->insn == f->pc) {
             f->pc = x->target;
             return;

@@ -37,16 +37,15 @@ trap_vector:
     ld      tp, FRAME_HOST_TP(sp)
     csrrw   t0, sscratch, zero
     csrr    t1, sepc
-    csrr    t2, sstatus
-    csrr    t3, hstatus
+    csrr    t2, hstatus             // sstatus.SPP is the same as SPVP here
     csrr    a1, scause
     sd      t0, 8*2(sp)
     sd      t1, FRAME_PC(sp)
-    sd      t2, FRAME_SSTATUS(sp)
-    sd      t3, FRAME_HSTATUS(sp)
+    sd      t2, FRAME_HSTATUS(sp)
     mv      a0, sp
-    bgez    a1, guest_trap
-    j       guest_irq
+    bltz    a1, 1f
+    j       guest_trap
+1:  j       guest_irq
 
 // Bit 14 of a good stack pointer is set: stacks lie in the upper half of 32 KiB slots. sscratch lends a register.
 from_host:
@@ -176,16 +175,10 @@ context_start:
 
 // A faulting instruction at `insn` goes on at `target` instead (cpu/trap.c).
     .macro fixup insn, target
-    .pushsection .rodata.trap_fixups, "a"
+    .pushsection trap_fixups, "a"
     .quad   \insn, \target
     .popsection
     .endm
-
-    .section .rodata.trap_fixups, "a"
-    .balign 8
-    .global trap_fixups, trap_fixups_end
-trap_fixups:
-    .text
 
 // bool probe_access(volatile uint32_t *va, uint32_t *value, bool write)
     .global probe_access
@@ -233,17 +226,6 @@ probe_cbo_zero:
 
 // The guest's memory by its own two-stage translation and privilege (hstatus.SPVP). false when that faults.
     .option arch, +h
-// bool guest_fetch16(uint64_t va, uint16_t *out): with execute permission
-    .global guest_fetch16
-    .type guest_fetch16, %function
-guest_fetch16:
-1:  hlvx.hu a2, (a0)
-    sh      a2, (a1)
-    li      a0, 1
-    ret
-    fixup   1b, access_failed
-    .size guest_fetch16, . - guest_fetch16
-
 // bool guest_load64(uint64_t va, uint64_t *out)
     .global guest_load64
     .type guest_load64, %function
@@ -258,6 +240,3 @@ guest_load64:
 access_failed:
     li      a0, 0
     ret
-
-    .section .rodata.trap_fixups, "a"
-trap_fixups_end:

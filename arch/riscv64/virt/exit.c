@@ -4,13 +4,10 @@
 #include "arch/riscv64/virt/exit.h"
 
 #include "arch/riscv64/virt/virt_local.h"
+#include "kernel/cpu/cpu.h"
 
 #define INSN_WFI 0x10500073u
 #define INSN_WRS_NTO 0x00D00073u
-
-typedef enum exit_action (*exit_handler)(struct guest_frame *f, uint64_t cause, bool full);
-
-bool guest_fetch16(uint64_t va, uint16_t *out);
 
 enum exit_action exit_upcall(struct guest_frame *f, struct vcpu_exit *e)
 {
@@ -19,13 +16,16 @@ enum exit_action exit_upcall(struct guest_frame *f, struct vcpu_exit *e)
 
 bool exit_fetch_insn(const struct guest_frame *f, uint32_t *insn)
 {
-    uint16_t low, high = 0;
+    uint64_t low = 0, high = 0;
 
-    if (!guest_fetch16(f->pc, &low) || ((low & 3) == 3 && !guest_fetch16(f->pc + 2, &high))) {
-        return false;
+    GUEST_LOAD(hlvx.hu, low, f->pc, failed);
+    if ((low & 3) == 3) {
+        GUEST_LOAD(hlvx.hu, high, f->pc + 2, failed);
     }
-    *insn = (uint32_t)low | (uint32_t)high << 16;
+    *insn = (uint32_t)(low | high << 16);
     return true;
+failed:
+    return false;
 }
 
 static enum exit_action idle(struct guest_frame *f)
@@ -50,10 +50,10 @@ static enum exit_action exit_virtual(struct guest_frame *f, uint64_t cause, bool
     if (insn == 0 && !exit_fetch_insn(f, &insn)) {
         return EXIT_RESUME;
     }
-    if ((insn == INSN_WFI || insn == INSN_WRS_NTO) && (f->sstatus & SSTATUS_SPP)) {
+    if ((insn == INSN_WFI || insn == INSN_WRS_NTO) && frame_in_kernel(f)) {
         return idle(f);
     }
-    if (aia_is_access(insn) && (f->sstatus & SSTATUS_SPP)) {
+    if (aia_is_access(insn) && frame_in_kernel(f)) {
         return exit_aia(f, insn, full);
     }
     inject(f, CAUSE_ILLEGAL, insn);
@@ -80,37 +80,31 @@ static enum exit_action exit_unknown(struct guest_frame *f, uint64_t cause, bool
     return full ? exit_upcall(f, &e) : EXIT_FULL;
 }
 
-static const exit_handler handlers[CAUSE_COUNT] = {
+// Every cause has a handler: those that must not come are a fault of the VM.
+const exit_handler exit_handlers[CAUSE_COUNT] = {
+    [CAUSE_FETCH_MISALIGNED] = exit_unknown,
     [CAUSE_FETCH_ACCESS] = exit_forward,
     [CAUSE_ILLEGAL] = exit_forward,
+    [CAUSE_BREAKPOINT] = exit_unknown,
     [CAUSE_LOAD_MISALIGNED] = exit_forward,
     [CAUSE_LOAD_ACCESS] = exit_forward,
     [CAUSE_STORE_MISALIGNED] = exit_forward,
     [CAUSE_STORE_ACCESS] = exit_forward,
+    [CAUSE_ECALL_U... CAUSE_ECALL_HS] = exit_unknown,
     [CAUSE_ECALL_VS] = exit_sbi,
+    [CAUSE_ECALL_VS + 1 ... CAUSE_FETCH_GUEST_PAGE - 1] = exit_unknown,
     [CAUSE_FETCH_GUEST_PAGE] = exit_fetch,
-    [CAUSE_LOAD_GUEST_PAGE] = exit_mmio,
+    [CAUSE_LOAD_GUEST_PAGE] = exit_load,
     [CAUSE_VIRTUAL_INSTRUCTION] = exit_virtual,
-    [CAUSE_STORE_GUEST_PAGE] = exit_mmio,
+    [CAUSE_STORE_GUEST_PAGE] = exit_store,
+    [CAUSE_STORE_GUEST_PAGE + 1 ... CAUSE_COUNT - 1] = exit_unknown,
 };
-
-static exit_handler handler_of(uint64_t cause)
-{
-    exit_handler h = cause < CAUSE_COUNT ? handlers[cause] : NULL;
-
-    return h ? h : exit_unknown;
-}
-
-enum exit_action exit_trap(struct guest_frame *f, uint64_t cause)
-{
-    return handler_of(cause)(f, cause, false);
-}
 
 enum exit_action exit_full(struct guest_frame *f)
 {
     uint64_t cause = csr_read(scause); // the trap is still described there: interrupts stayed masked
 
-    return handler_of(cause)(f, cause, true);
+    return exit_handlers[cause % CAUSE_COUNT](f, cause, true);
 }
 
 enum exit_action exit_requests(struct guest_frame *f)
@@ -122,16 +116,11 @@ enum exit_action exit_requests(struct guest_frame *f)
     return verdict == VCPU_LEAVE ? EXIT_LEAVE : EXIT_RESUME;
 }
 
-void exit_irq(struct guest_frame *f)
-{
-    f->vcpu->up->host_irq(f->vcpu);
-    vtimer_poll(f->vcpu);
-}
-
 void exit_enter(struct arch_vcpu *av, struct guest_frame *f)
 {
     *f = av->start;
     f->vcpu = av;
+    f->host_tp = (uint64_t)(uintptr_t)this_cpu();
     av->frame = f;
     vtimer_bind(av);
 }

@@ -16,16 +16,19 @@ enum exit_action {
 };
 
 // Called by virt/exit_asm.S.
-enum exit_action exit_trap(struct guest_frame *f, uint64_t cause);
 enum exit_action exit_requests(struct guest_frame *f);
 enum exit_action exit_full(struct guest_frame *f);
-void exit_irq(struct guest_frame *f);
 void exit_enter(struct arch_vcpu *av, struct guest_frame *f);
 void exit_leave(struct guest_frame *f);
 
 // Handlers by cause. `full` says whether the frame holds all registers; a handler that needs the callee-saved ones answers
-// EXIT_FULL when it does not, before it changes anything.
-enum exit_action exit_mmio(struct guest_frame *f, uint64_t cause, bool full);
+// EXIT_FULL when it does not, before it changes anything. A handler that only does what is most frequent has no stack
+// protector: its stack holds no array.
+typedef enum exit_action (*exit_handler)(struct guest_frame *f, uint64_t cause, bool full);
+extern const exit_handler exit_handlers[CAUSE_COUNT];
+
+enum exit_action exit_load(struct guest_frame *f, uint64_t cause, bool full);
+enum exit_action exit_store(struct guest_frame *f, uint64_t cause, bool full);
 enum exit_action exit_fetch(struct guest_frame *f, uint64_t cause, bool full);
 enum exit_action exit_sbi(struct guest_frame *f, uint64_t cause, bool full);
 
@@ -39,9 +42,24 @@ void aia_load(const struct guest_csrs *s);
 // An upcall whose answer is only whether to leave.
 enum exit_action exit_upcall(struct guest_frame *f, struct vcpu_exit *e);
 
+// One load from the guest's memory by its own translation and privilege (hstatus.SPVP); goes to `failed` when that faults.
+#define GUEST_LOAD(insn, value, va, failed)                                                \
+    asm goto(".option push\n\t.option arch, +h\n1:\t" #insn " %0, (%1)\n\t.option pop\n\t" \
+             ".pushsection trap_fixups, \"a\"\n\t.quad 1b, %l2\n\t.popsection"             \
+             : "=r"(value)                                                                 \
+             : "r"(va)                                                                     \
+             : "memory"                                                                    \
+             : failed)
+
 // The instruction at the guest's pc by its own translation: two bytes, then two more where they are needed. False when it
 // cannot be read (any more): the guest is to try again.
 bool exit_fetch_insn(const struct guest_frame *f, uint32_t *insn);
+
+// Did the guest's kernel trap, not its user mode?
+static inline bool frame_in_kernel(const struct guest_frame *f)
+{
+    return (f->hstatus & HSTATUS_SPVP) != 0;
+}
 
 static inline uint64_t frame_read(const struct guest_frame *f, unsigned r)
 {
@@ -50,7 +68,7 @@ static inline uint64_t frame_read(const struct guest_frame *f, unsigned r)
 
 static inline void frame_write(struct guest_frame *f, unsigned r, uint64_t v)
 {
-    if (r != 0) {
+    if (__builtin_expect(r != 0, 1)) {
         f->x[r] = v;
     }
 }
@@ -72,8 +90,18 @@ void irq_post(struct arch_vcpu *av, unsigned irq);
 void irq_level(struct arch_vcpu *av, unsigned irq, bool level);
 void irq_sync(struct arch_vcpu *av);
 
-// The guest's timer.
-void vtimer_set(struct arch_vcpu *av, uint64_t guest_time);
+// The guest's timer is a host timer, for want of Sstc. Constant after boot; a byte for virt/exit_asm.S.
+extern uint8_t vtimer_by_host;
+void vtimer_set_by_host(struct arch_vcpu *av, uint64_t guest_time);
+// The guest's deadline; the loaded vCPU.
+static inline void vtimer_set(struct arch_vcpu *av, uint64_t guest_time)
+{
+    if (vtimer_by_host) {
+        vtimer_set_by_host(av, guest_time);
+    } else {
+        csr_write(vstimecmp, guest_time);
+    }
+}
 // Without Sstc: raises the guest's timer interrupt when it is due. At entry after host interrupts.
 void vtimer_poll(struct arch_vcpu *av);
 // Around a sleep: without a host interrupt for the guest's timer a host timer stands in.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Into the guest and back. cpu/vectors.S has stored what C may clobber and the return state into the guest_frame at sp
-// and branches here with a0 = frame, a1 = scause. The C dispatchers answer with an enum exit_action:
+// and branches here with a0 = frame, a1 = scause. The handlers answer with an enum exit_action:
 //   0 EXIT_RESUME   back to the guest
 //   1 EXIT_FULL     store the callee-saved registers too, then call exit_full()
 //   2 EXIT_LEAVE    return from arch_vcpu_run()
@@ -9,27 +9,32 @@
 #include <asm-offsets.h>
 
 #define HOST_SAVED 112 // ra, s0-s11
-#define SSTATUS_SPP 0x100
+#define CAUSE_MASK 63  // CAUSE_COUNT of virt/exit.h
+#define SPP 0x100      // sstatus.SPP and hstatus.SPVP
 
     .text
     .global guest_trap, guest_irq
 guest_trap:
-    call    exit_trap
+    andi    t0, a1, CAUSE_MASK
+    lla     t1, exit_handlers
+    slli    t0, t0, 3
+    add     t0, t0, t1
+    ld      t0, 0(t0)
+    li      a2, 0               // not all registers are in the frame
+    jalr    t0
     bnez    a0, 3f
 resume:
     ld      a1, FRAME_VCPU(sp)
     lw      a2, VCPU_REQUESTS(a1)
     bnez    a2, 2f
-    ld      t0, FRAME_PC(sp)
     ld      t1, FRAME_HSTATUS(sp)
-    ld      t2, FRAME_SSTATUS(sp)
-    li      t3, SSTATUS_SPP
-    and     t2, t2, t3
+    ld      t0, FRAME_PC(sp)
+    li      t3, SPP
+    andi    t2, t1, SPP
     csrw    sepc, t0
     csrw    hstatus, t1
     csrc    sstatus, t3
     csrs    sstatus, t2         // FS and VS stay as they are
-    sd      tp, FRAME_HOST_TP(sp) // the thread may have come from another CPU
     csrw    sscratch, sp
     ld      ra, 8*1(sp)
     ld      tp, 8*4(sp)
@@ -89,7 +94,14 @@ resume_full:
     j       resume
 
 guest_irq:
-    call    exit_irq
+    ld      a0, FRAME_VCPU(sp)
+    ld      t0, VCPU_UP(a0)
+    ld      t0, UP_HOST_IRQ(t0)
+    jalr    t0
+    lbu     t0, vtimer_by_host
+    beqz    t0, resume
+    ld      a0, FRAME_VCPU(sp)
+    call    vtimer_poll
     j       resume
 
 leave:

@@ -13,14 +13,13 @@ void inject(struct guest_frame *f, uint64_t cause, uint64_t tval)
     uint64_t s = csr_read(vsstatus);
 
     s &= ~(SSTATUS_SPP | SSTATUS_SPIE);
-    s |= f->sstatus & SSTATUS_SPP;
+    s |= frame_in_kernel(f) ? SSTATUS_SPP : 0;
     s |= s & SSTATUS_SIE ? SSTATUS_SPIE : 0;
     csr_write(vsstatus, s & ~SSTATUS_SIE);
     csr_write(vsepc, f->pc);
     csr_write(vscause, cause);
     csr_write(vstval, tval);
     f->pc = csr_read(vstvec) & ~TVEC_MODE;
-    f->sstatus |= SSTATUS_SPP;
     f->hstatus |= HSTATUS_SPVP;
 }
 

@@ -11,6 +11,7 @@ enum {
     OP_STORE_FP = 0x27,
     OP_AMO = 0x2F
 };
+#define STORE_BIT 0x20u // in the opcode: a store, not a load
 #define FUNCT5_LR 2u
 
 static unsigned bits(uint32_t insn, unsigned low, unsigned width)
@@ -67,111 +68,63 @@ static struct rv_access decode_wide(uint32_t insn)
     }
 }
 
-// Quadrant 0: registers x8 to x15. funct3: 1 C.FLD, 2 C.LW, 3 C.LD, 4 Zcb, 5 C.FSD, 6 C.SW, 7 C.SD.
-static struct rv_access decode_quadrant0(uint32_t insn)
+// What a compressed load or store stands for, without its register: 0 when it is none. By quadrant, then funct3.
+static const uint16_t compressed[2][8] = {
+    {
+        [1] = OP_LOAD_FP | 3u << 12,  // C.FLD
+        [2] = OP_LOAD | 2u << 12,     // C.LW
+        [3] = OP_LOAD | 3u << 12,     // C.LD
+        [5] = OP_STORE_FP | 3u << 12, // C.FSD
+        [6] = OP_STORE | 2u << 12,    // C.SW
+        [7] = OP_STORE | 3u << 12,    // C.SD
+    },
+    {
+        [1] = OP_LOAD_FP | 3u << 12,  // C.FLDSP
+        [2] = OP_LOAD | 2u << 12,     // C.LWSP
+        [3] = OP_LOAD | 3u << 12,     // C.LDSP
+        [5] = OP_STORE_FP | 3u << 12, // C.FSDSP
+        [6] = OP_STORE | 2u << 12,    // C.SWSP
+        [7] = OP_STORE | 3u << 12,    // C.SDSP
+    },
+};
+
+// Zcb, quadrant 0 with funct3 4, by bits 12:10 and 6.
+static const uint16_t zcb[8][2] = {
+    {OP_LOAD | 4u << 12, OP_LOAD | 4u << 12}, // C.LBU
+    {OP_LOAD | 5u << 12, OP_LOAD | 1u << 12}, // C.LHU, C.LH
+    {OP_STORE, OP_STORE},                     // C.SB
+    {OP_STORE | 1u << 12, 0},                 // C.SH
+};
+
+uint32_t rv_expand(uint16_t insn)
 {
-    unsigned reg = 8 + bits(insn, 2, 3);
-    struct rv_access a;
+    unsigned quadrant = insn & 3;
+    uint32_t wide = quadrant & 1 ? 0 : compressed[quadrant >> 1][insn >> 13];
+    unsigned low = bits(insn, 2, 5), high = bits(insn, 7, 5);
 
-    switch (bits(insn, 13, 3)) {
-    case 1:
-        a = access(RV_LOAD, 8, reg);
-        a.fp = true;
-        return a;
-    case 2:
-        a = access(RV_LOAD, 4, reg);
-        a.sign_extend = true;
-        return a;
-    case 3:
-        return access(RV_LOAD, 8, reg);
-    case 5:
-        a = access(RV_STORE, 8, reg);
-        a.fp = true;
-        return a;
-    case 6:
-        return access(RV_STORE, 4, reg);
-    case 7:
-        return access(RV_STORE, 8, reg);
-    default:
-        return access(RV_UNKNOWN, 0, 0);
+    if (quadrant == 0) { // registers x8 to x15
+        wide = insn >> 13 == 4 ? zcb[bits(insn, 10, 3)][bits(insn, 6, 1)] : wide;
+        low = 8 + (low & 7);
+        high = low;
     }
-}
-
-// Zcb: bits 12:10 say C.LBU, C.LHU/C.LH (bit 6), C.SB, C.SH.
-static struct rv_access decode_zcb(uint32_t insn)
-{
-    unsigned reg = 8 + bits(insn, 2, 3);
-    struct rv_access a;
-
-    switch (bits(insn, 10, 3)) {
-    case 0:
-        return access(RV_LOAD, 1, reg);
-    case 1:
-        a = access(RV_LOAD, 2, reg);
-        a.sign_extend = bits(insn, 6, 1);
-        return a;
-    case 2:
-        return access(RV_STORE, 1, reg);
-    case 3:
-        return access(bits(insn, 6, 1) ? RV_UNKNOWN : RV_STORE, 2, reg);
-    default:
-        return access(RV_UNKNOWN, 0, 0);
+    if (wide == 0 || (quadrant == 2 && (wide & 0x7F) == OP_LOAD && high == 0)) { // rd = 0 is reserved
+        return 0;
     }
-}
-
-// Quadrant 2: relative to the stack pointer. 1 C.FLDSP, 2 C.LWSP, 3 C.LDSP, 5 C.FSDSP, 6 C.SWSP, 7 C.SDSP.
-static struct rv_access decode_quadrant2(uint32_t insn)
-{
-    unsigned rd = bits(insn, 7, 5);
-    unsigned rs2 = bits(insn, 2, 5);
-    struct rv_access a;
-
-    switch (bits(insn, 13, 3)) {
-    case 1:
-        a = access(RV_LOAD, 8, rd);
-        a.fp = true;
-        return a;
-    case 2:
-        a = access(rd ? RV_LOAD : RV_UNKNOWN, 4, rd); // rd = 0 is reserved
-        a.sign_extend = true;
-        return a;
-    case 3:
-        return access(rd ? RV_LOAD : RV_UNKNOWN, 8, rd);
-    case 5:
-        a = access(RV_STORE, 8, rs2);
-        a.fp = true;
-        return a;
-    case 6:
-        return access(RV_STORE, 4, rs2);
-    case 7:
-        return access(RV_STORE, 8, rs2);
-    default:
-        return access(RV_UNKNOWN, 0, 0);
-    }
+    return (wide & ~UINT32_C(2)) | (wide & STORE_BIT ? low << 20 : high << 7);
 }
 
 struct rv_access rv_decode(uint32_t insn)
 {
     struct rv_access a;
 
-    switch (insn & 3) {
-    case 0:
-        a = bits(insn, 13, 3) == 4 ? decode_zcb(insn) : decode_quadrant0(insn);
+    if ((insn & 3) != 3) {
+        a = decode_wide(rv_expand((uint16_t)insn) | 2);
         a.length = 2;
-        return a;
-    case 1:
-        a = access(RV_UNKNOWN, 0, 0);
-        a.length = 2;
-        return a;
-    case 2:
-        a = decode_quadrant2(insn);
-        a.length = 2;
-        return a;
-    default:
+    } else {
         a = (insn & 0x1F) == 0x1F ? access(RV_UNKNOWN, 0, 0) : decode_wide(insn); // longer than 32 bits
         a.length = 4;
-        return a;
     }
+    return a;
 }
 
 struct rv_access rv_decode_htinst(uint64_t htinst)

@@ -34,6 +34,10 @@ struct rv_access rv_decode(uint32_t insn);
 // The same for what htinst holds: an instruction transformed to 32 bits, bit 1 clear when it was a compressed one.
 struct rv_access rv_decode_htinst(uint64_t htinst);
 
+// A compressed load or store as htinst would show it: the 32-bit encoding without offset and base, bit 1 clear. 0 when it is
+// anything else.
+uint32_t rv_expand(uint16_t insn);
+
 // htinst says that the access was one of the hart's own on the guest's page tables.
 static inline bool rv_htinst_is_walk(uint64_t htinst)
 {

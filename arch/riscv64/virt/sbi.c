@@ -33,61 +33,50 @@ static enum exit_action sbi_srst(struct guest_frame *f)
     return exit_upcall(f, &e);
 }
 
-static const struct {
+// By the low bits of their IDs, which differ. An empty slot's ID 0 belongs to another slot.
+#define SLOTS 16
+#define SLOT(id, handler) [(id) % SLOTS] = {id, handler}
+static const struct sbi_extension {
     uint64_t id;
     sbi_handler handler;
-} extensions[] = {
-    // The frequent ones first.
-    {SBI_EXT_TIME, sbi_time}, {SBI_EXT_IPI, sbi_ipi}, {SBI_EXT_RFENCE, sbi_rfence_ext},
-    {SBI_EXT_BASE, sbi_base}, {SBI_EXT_HSM, sbi_hsm}, {SBI_EXT_SRST, sbi_srst},
-    {SBI_EXT_DBCN, sbi_dbcn},
+} extensions[SLOTS] = {
+    SLOT(SBI_EXT_BASE, sbi_base),         SLOT(SBI_EXT_TIME, sbi_time), SLOT(SBI_EXT_IPI, sbi_ipi),
+    SLOT(SBI_EXT_RFENCE, sbi_rfence_ext), SLOT(SBI_EXT_HSM, sbi_hsm),   SLOT(SBI_EXT_SRST, sbi_srst),
+    SLOT(SBI_EXT_DBCN, sbi_dbcn),
 };
 
-static sbi_handler find(uint64_t id)
+static bool exists(uint64_t id)
 {
-    for (unsigned i = 0; i < ARRAY_SIZE(extensions); i++) {
-        if (extensions[i].id == id) {
-            return extensions[i].handler;
-        }
-    }
-    return NULL;
+    return id <= SBI_LEGACY_SHUTDOWN || extensions[id % SLOTS].id == id;
 }
 
 static enum exit_action sbi_base(struct guest_frame *f)
 {
-    uint64_t id = f->x[SBI_A(0)];
+    static const uint64_t answers[] = {
+        [SBI_BASE_SPEC_VERSION] = SPEC_VERSION,
+        [SBI_BASE_IMPL_ID] = IMPLEMENTATION,
+        [SBI_BASE_IMPL_VERSION] = 1,
+        [SBI_BASE_MIMPID] = 0, // and the vendor and architecture before it
+    };
+    uint64_t fn = f->x[SBI_A(6)];
 
-    switch (f->x[SBI_A(6)]) {
-    case SBI_BASE_SPEC_VERSION:
-        return sbi_answer(f, SBI_SUCCESS, SPEC_VERSION);
-    case SBI_BASE_IMPL_ID:
-        return sbi_answer(f, SBI_SUCCESS, IMPLEMENTATION);
-    case SBI_BASE_IMPL_VERSION:
-        return sbi_answer(f, SBI_SUCCESS, 1);
-    case SBI_BASE_PROBE:
-        return sbi_answer(f, SBI_SUCCESS, id <= SBI_LEGACY_SHUTDOWN || find(id) != NULL);
-    case SBI_BASE_MVENDORID:
-    case SBI_BASE_MARCHID:
-    case SBI_BASE_MIMPID:
-        return sbi_answer(f, SBI_SUCCESS, 0);
-    default:
-        return sbi_answer(f, SBI_ERR_NOT_SUPPORTED, 0);
+    if (fn == SBI_BASE_PROBE) {
+        return sbi_answer(f, SBI_SUCCESS, exists(f->x[SBI_A(0)]));
     }
+    return fn < ARRAY_SIZE(answers) ? sbi_answer(f, SBI_SUCCESS, answers[fn])
+                                    : sbi_answer(f, SBI_ERR_NOT_SUPPORTED, 0);
 }
 
 enum exit_action exit_sbi(struct guest_frame *f, uint64_t cause, bool full)
 {
     uint64_t id = f->x[SBI_A(7)];
-    sbi_handler handler = find(id);
+    const struct sbi_extension *e = &extensions[id % SLOTS];
 
     (void)cause;
     (void)full;
     f->pc += 4;
-    if (handler) {
-        return handler(f);
+    if (e->id == id) {
+        return e->handler(f);
     }
-    if (id <= SBI_LEGACY_SHUTDOWN) {
-        return sbi_legacy(f, id);
-    }
-    return sbi_answer(f, SBI_ERR_NOT_SUPPORTED, 0);
+    return id <= SBI_LEGACY_SHUTDOWN ? sbi_legacy(f, id) : sbi_answer(f, SBI_ERR_NOT_SUPPORTED, 0);
 }

@@ -26,8 +26,25 @@ struct sbi_harts {
     uint64_t base;
 };
 
-// The guest's harts in the set as a bit mask by hart id; false when one of them does not exist (or the sum wraps).
-bool sbi_harts_resolve(const struct arch_vm *vm, struct sbi_harts set, uint64_t *out);
+// The guest's harts in the set as a bit mask by hart id; false when one of them does not exist (or the sum wraps). No hart id
+// reaches 64, so a base beyond that, or bits shifted out, name harts that do not exist.
+static inline bool sbi_harts_resolve(const struct arch_vm *vm, struct sbi_harts set, uint64_t *out)
+{
+    if (set.base < 64) {
+        *out = set.mask << set.base;
+        return *out >> set.base == set.mask && (*out & ~vm->present) == 0;
+    }
+    *out = set.base == SBI_ALL_HARTS ? vm->present : 0;
+    return set.base == SBI_ALL_HARTS || set.mask == 0;
+}
+
+// A fence for other harts (SBI 2.0, 8): fn is SBI_RFENCE_I, _VMA or _VMA_ASID; start and size mean nothing for the first, and
+// any size beyond the greatest means all of the address space.
+#define SBI_FENCE_RANGE_MAX KIB(256)
+#define SBI_ASID_MASK 0xFFFFu
+struct sbi_fence {
+    uint64_t fn, start, size, asid;
+};
 
 enum exit_action sbi_ipi(struct guest_frame *f);
 enum exit_action sbi_rfence_ext(struct guest_frame *f);
@@ -37,4 +54,4 @@ enum exit_action sbi_legacy(struct guest_frame *f, uint64_t call);
 
 // The work of the two, also for the legacy calls. `harts` has been resolved.
 void sbi_send_ipis(struct guest_frame *f, uint64_t harts);
-void sbi_fence_harts(struct guest_frame *f, uint64_t harts, uint64_t fn, const uint64_t range[3]);
+void sbi_fence_harts(struct guest_frame *f, uint64_t harts, const struct sbi_fence *fence);

@@ -53,13 +53,12 @@ enum exit_action sbi_dbcn(struct guest_frame *f)
 // means all. False when the guest cannot read it itself.
 static bool legacy_harts(struct guest_frame *f, uint64_t *out)
 {
-    const struct arch_vm *vm = f->vcpu->vm;
     uint64_t mask = UINT64_MAX;
 
     if (f->x[SBI_A(0)] != 0 && !guest_load64(f->x[SBI_A(0)], &mask)) {
         return false;
     }
-    *out = mask & MASK64(0, vm->hart_count);
+    *out = mask & f->vcpu->vm->present;
     return true;
 }
 
@@ -69,28 +68,21 @@ static enum exit_action legacy_result(struct guest_frame *f, uint64_t result)
     return EXIT_RESUME;
 }
 
+// The ranges that come with the fences are not looked at: everything goes.
 static enum exit_action legacy_to_harts(struct guest_frame *f, uint64_t call)
 {
-    static const uint64_t everything[3] = {0, UINT64_MAX, 0};
-    uint64_t by_asid[3] = {0, UINT64_MAX, f->x[SBI_A(3)] & 0xFFFF};
+    struct sbi_fence fence = {.fn = call - SBI_LEGACY_FENCE_I + SBI_RFENCE_I,
+                              .size = UINT64_MAX,
+                              .asid = f->x[SBI_A(3)] & SBI_ASID_MASK};
     uint64_t harts;
 
     if (!legacy_harts(f, &harts)) {
         return legacy_result(f, (uint64_t)SBI_ERR_INVALID_ADDRESS);
     }
-    switch (call) {
-    case SBI_LEGACY_SEND_IPI:
+    if (call == SBI_LEGACY_SEND_IPI) {
         sbi_send_ipis(f, harts);
-        break;
-    case SBI_LEGACY_FENCE_I:
-        sbi_fence_harts(f, harts, SBI_RFENCE_I, everything);
-        break;
-    case SBI_LEGACY_SFENCE_VMA:
-        sbi_fence_harts(f, harts, SBI_RFENCE_VMA, everything);
-        break;
-    default:
-        sbi_fence_harts(f, harts, SBI_RFENCE_VMA_ASID, by_asid);
-        break;
+    } else {
+        sbi_fence_harts(f, harts, &fence);
     }
     return legacy_result(f, 0);
 }

@@ -15,43 +15,12 @@
 #define HSM_SUSPEND_RETENTIVE 0x00000000u
 #define HSM_SUSPEND_NON_RETENTIVE 0x80000000u
 
-static uint64_t all_harts(const struct arch_vm *vm)
-{
-    return MASK64(0, vm->hart_count);
-}
-
-bool sbi_harts_resolve(const struct arch_vm *vm, struct sbi_harts set, uint64_t *out)
-{
-    uint64_t all = all_harts(vm);
-
-    if (set.base == SBI_ALL_HARTS) {
-        *out = all;
-        return true;
-    }
-    if (set.mask == 0) {
-        *out = 0;
-        return true;
-    }
-    // No hart id reaches 64, so a base beyond that, or bits shifted out, name harts that do not exist.
-    if (set.base >= MASK_BITS || (set.base && set.mask >> (MASK_BITS - set.base))) {
-        return false;
-    }
-    *out = set.mask << set.base;
-    return (*out & ~all) == 0;
-}
-
 // ---- interrupts ----------------------------------------------------------------------------------------------------
 
-void sbi_send_ipis(struct guest_frame *f, uint64_t harts)
+__attribute__((noinline)) static void send_to_others(struct guest_frame *f, uint64_t harts)
 {
-    struct arch_vm *vm = f->vcpu->vm;
-
-    if (harts >> f->vcpu->index & 1) {
-        csr_set(hvip, BIT64(IRQ_VSSI));
-        harts &= ~BIT64(f->vcpu->index);
-    }
     for (; harts; harts &= harts - 1) {
-        struct arch_vcpu *target = vm->harts[__builtin_ctzll(harts)];
+        struct arch_vcpu *target = f->vcpu->vm->harts[__builtin_ctzll(harts)];
         struct vcpu_exit e = {
             .kind = VCPU_EXIT_HYPERCALL,
             .hypercall = {.function = VCPU_CALL_KICK, .args = {arch_vcpu_hw_id(target)}},
@@ -59,6 +28,18 @@ void sbi_send_ipis(struct guest_frame *f, uint64_t harts)
 
         irq_post(target, IRQ_SSI);
         f->vcpu->up->exit(f->vcpu, &e);
+    }
+}
+
+void sbi_send_ipis(struct guest_frame *f, uint64_t harts)
+{
+    uint64_t self = BIT64(f->vcpu->index);
+
+    if (harts & self) {
+        csr_set(hvip, BIT64(IRQ_VSSI));
+    }
+    if (harts & ~self) {
+        send_to_others(f, harts & ~self);
     }
 }
 
@@ -79,10 +60,35 @@ enum exit_action sbi_ipi(struct guest_frame *f)
 
 // ---- fences --------------------------------------------------------------------------------------------------------
 
-static void fence_self(uint64_t fn)
+// HFENCE.VVMA works on the VMID in hgatp: this guest's.
+static inline void hfence_vvma(uint64_t va, uint64_t asid, bool by_asid)
 {
-    if (fn == SBI_RFENCE_I) {
+    if (by_asid) {
+        asm volatile(".option push\n\t.option arch, +h\n\thfence.vvma %0, %1\n\t.option pop" ::"r"(va),
+                     "r"(asid)
+                     : "memory");
+    } else {
+        asm volatile(".option push\n\t.option arch, +h\n\thfence.vvma %0\n\t.option pop" ::"r"(va)
+                     : "memory");
+    }
+}
+
+__attribute__((noinline)) static void fence_self_range(const struct sbi_fence *fence)
+{
+    uint64_t va = align_down(fence->start, PAGE_SIZE);
+    uint64_t pages = (fence->start - va + fence->size + PAGE_SIZE - 1) / PAGE_SIZE;
+
+    for (; pages; pages--, va += PAGE_SIZE) {
+        hfence_vvma(va, fence->asid, fence->fn == SBI_RFENCE_VMA_ASID);
+    }
+}
+
+static inline void fence_self(const struct sbi_fence *fence)
+{
+    if (fence->fn == SBI_RFENCE_I) {
         asm volatile("fence.i" ::: "memory");
+    } else if (fence->size <= SBI_FENCE_RANGE_MAX) {
+        fence_self_range(fence);
     } else {
         arch_tlb_flush_guest_local();
     }
@@ -91,18 +97,13 @@ static void fence_self(uint64_t fn)
 // Fences through the firmware below reach a core even while it has interrupts masked; they work on the VMID of hgatp here,
 // which is this guest's. What a hart that is loaded nowhere left in the TLB of its last core goes the same way; on any other
 // core its arrival flushes (virt/vcpu.c).
-void sbi_fence_harts(struct guest_frame *f, uint64_t harts, uint64_t fn, const uint64_t range[3])
+__attribute__((noinline)) static void fence_others(const struct arch_vm *vm, uint64_t harts,
+                                                   const struct sbi_fence *fence)
 {
     static const uint64_t host_fn[] = {SBI_RFENCE_I, SBI_RFENCE_VVMA, SBI_RFENCE_VVMA_ASID};
-    struct arch_vm *vm = f->vcpu->vm;
     uint64_t base = 0;
     uint64_t mask = 0;
 
-    if (harts >> f->vcpu->index & 1) {
-        fence_self(fn);
-        harts &= ~BIT64(f->vcpu->index);
-    }
-    atomic_thread_fence(memory_order_seq_cst); // pairs with the one in arch_vcpu_load()
     for (; harts; harts &= harts - 1) {
         struct arch_vcpu *target = vm->harts[__builtin_ctzll(harts)];
         struct cpu *cpu = cpu_get(atomic_load_explicit(&target->cpu, memory_order_relaxed));
@@ -111,36 +112,52 @@ void sbi_fence_harts(struct guest_frame *f, uint64_t harts, uint64_t fn, const u
             continue; // it has never run
         }
         if (mask && (cpu->hw_id < base || cpu->hw_id - base >= MASK_BITS)) {
-            sbi_rfence(host_fn[fn], mask, base, range[0], range[1], range[2]);
+            sbi_rfence(host_fn[fence->fn], mask, base, fence->start, fence->size, fence->asid);
             mask = 0;
         }
         base = mask ? base : cpu->hw_id & ~(uint64_t)(MASK_BITS - 1);
         mask |= BIT64(cpu->hw_id - base);
     }
     if (mask) {
-        sbi_rfence(host_fn[fn], mask, base, range[0], range[1], range[2]);
+        sbi_rfence(host_fn[fence->fn], mask, base, fence->start, fence->size, fence->asid);
     }
 }
 
-enum exit_action sbi_rfence_ext(struct guest_frame *f)
+__attribute__((no_stack_protector)) void sbi_fence_harts(struct guest_frame *f, uint64_t harts,
+                                                         const struct sbi_fence *fence)
+{
+    uint64_t self = BIT64(f->vcpu->index);
+
+    if (harts & self) {
+        fence_self(fence);
+    }
+    atomic_thread_fence(memory_order_seq_cst); // pairs with the one in arch_vcpu_load()
+    if (harts & ~self) {
+        fence_others(f->vcpu->vm, harts & ~self, fence);
+    }
+}
+
+__attribute__((no_stack_protector)) enum exit_action sbi_rfence_ext(struct guest_frame *f)
 {
     struct sbi_harts set = {f->x[SBI_A(0)], f->x[SBI_A(1)]};
-    uint64_t fn = f->x[SBI_A(6)];
-    uint64_t range[3] = {f->x[SBI_A(2)], f->x[SBI_A(3)], f->x[SBI_A(4)] & 0xFFFF};
+    struct sbi_fence fence = {.fn = f->x[SBI_A(6)],
+                              .start = f->x[SBI_A(2)],
+                              .size = f->x[SBI_A(3)],
+                              .asid = f->x[SBI_A(4)] & SBI_ASID_MASK};
     uint64_t harts;
 
-    if (fn > SBI_RFENCE_VMA_ASID) { // the others are for guests with guests
+    if (fence.fn > SBI_RFENCE_VMA_ASID) { // the others are for guests with guests
         return sbi_answer(f, SBI_ERR_NOT_SUPPORTED, 0);
     }
     if (!sbi_harts_resolve(f->vcpu->vm, set, &harts)) {
         return sbi_answer(f, SBI_ERR_INVALID_PARAM, 0);
     }
-    // Everything (size 0 with start 0, or size -1), and what wraps or takes the firmware long, is a full fence.
-    if (range[1] == 0 || range[1] > MIB(1) || range[0] + range[1] < range[0]) {
-        range[0] = 0;
-        range[1] = UINT64_MAX;
+    // Everything (size 0, or -1), and what wraps or takes long, is a full fence.
+    if (fence.size - 1 >= SBI_FENCE_RANGE_MAX || fence.start + fence.size < fence.start) {
+        fence.start = 0;
+        fence.size = UINT64_MAX;
     }
-    sbi_fence_harts(f, harts, fn, range);
+    sbi_fence_harts(f, harts, &fence);
     return sbi_answer(f, SBI_SUCCESS, 0);
 }
 

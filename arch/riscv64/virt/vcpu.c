@@ -44,13 +44,14 @@ enum status arch_vcpu_create(struct arch_vcpu *av, struct arch_vm *vm, unsigned 
         return E_NOMEM;
     }
     vm->harts[index] = av;
-    vm->hart_count = index + 1 > vm->hart_count ? index + 1 : vm->hart_count;
+    vm->present |= BIT64(index);
     return OK;
 }
 
 void arch_vcpu_destroy(struct arch_vcpu *av)
 {
     vtimer_destroy(av);
+    av->vm->present &= ~BIT64(av->index);
     av->vm->harts[av->index] = NULL;
     for (unsigned i = 0; i < CPU_MAX; i++) {
         if (fp_owner[i] == av) {
@@ -72,7 +73,6 @@ void arch_vcpu_reset(struct arch_vcpu *av, const struct vcpu_entry *entry)
     av->start = (struct guest_frame){
         .x = {[REG_A0] = av->index, [REG_A1] = entry->arg},
         .pc = entry->pc,
-        .sstatus = SSTATUS_SPP,
         .hstatus = HSTATUS_SPV | HSTATUS_SPVP | HSTATUS_VSXL_64 | vtw,
         .vcpu = av,
     };
@@ -144,6 +144,9 @@ void arch_vcpu_load(struct arch_vcpu *av)
 {
     unsigned cpu = this_cpu()->index;
 
+    if (av->frame) {
+        av->frame->host_tp = (uint64_t)(uintptr_t)this_cpu();
+    }
     csr_write(hgatp, av->vm->hgatp);
     csr_write(htimedelta, av->vm->htimedelta);
     csrs_load(&av->csr);
@@ -208,7 +211,7 @@ uint64_t arch_vcpu_reg(const struct arch_vcpu *av, unsigned reg)
     case REG_PC:
         return f->pc;
     case REG_STATUS:
-        return f->sstatus;
+        return f->hstatus & HSTATUS_SPVP; // where sstatus has SPP
     default:
         return reg < 32 ? f->x[reg] : 0;
     }
@@ -223,7 +226,7 @@ void arch_vcpu_dump(const struct arch_vcpu *av, void (*line)(void *ctx, const ch
     char text[100];
 
     snprintf(text, sizeof(text), "pc   %016llx  mode %s  ra   %016llx", (unsigned long long)f->pc,
-             f->sstatus & SSTATUS_SPP ? "VS" : "VU", (unsigned long long)f->x[REG_RA]);
+             frame_in_kernel(f) ? "VS" : "VU", (unsigned long long)f->x[REG_RA]);
     line(ctx, text);
     for (unsigned i = 2; i < 32; i += 3) {
         snprintf(text, sizeof(text), "%-4s %016llx  %-4s %016llx  %-4s %016llx", names[i],

@@ -12,6 +12,7 @@
 
 #include "arch/mmu.h"
 #include "arch/riscv64/mmu/mmu.h"
+#include "arch/riscv64/virt/exit.h"
 #include "arch/riscv64/virt/virt_local.h"
 #include "arch/time.h"
 #include "kernel/cpu/cpu.h"
@@ -33,15 +34,9 @@
 static struct {
     uint64_t mode;
     unsigned vmid_bits;
-    bool vstimecmp;
 } caps_found;
 
 static const struct arch_vm *last_shared[CPU_MAX]; // which VM without a VMID of its own a CPU ran last
-
-bool virt_has_vstimecmp(void)
-{
-    return caps_found.vstimecmp;
-}
 
 const struct pt_format *arch_host_pt_format(void)
 {
@@ -86,13 +81,13 @@ enum status arch_virt_probe(struct virt_caps *caps)
     }
     if (isa_has(ISA_SSTC)) {
         csr_write(henvcfg, HENVCFG_STCE);
-        caps_found.vstimecmp = (csr_read(henvcfg) & HENVCFG_STCE) != 0;
+        vtimer_by_host = (csr_read(henvcfg) & HENVCFG_STCE) == 0;
     }
     caps->vmid_count = 1u << caps_found.vmid_bits;
     caps->ipa_bits = caps_found.mode == MODE_SV39X4 ? IPA_SV39X4 : IPA_SV48X4;
     snprintf(caps->text, sizeof(caps->text), "Sv%ux4 guest addresses, %u-bit VMIDs, guest timer %s",
              caps_found.mode == MODE_SV39X4 ? 39u : 48u, caps_found.vmid_bits,
-             caps_found.vstimecmp ? "direct" : "emulated");
+             vtimer_by_host ? "emulated" : "direct");
     return OK;
 }
 
@@ -111,7 +106,7 @@ enum status arch_virt_enable(void)
     if (isa_has(ISA_SMSTATEEN) || isa_has(ISA_SSSTATEEN)) {
         csr_write(0x60C, HSTATEEN_ENVCFG); // hstateen0, which gcc 12 does not know: senvcfg is the guest's
     }
-    if (caps_found.vstimecmp) {
+    if (!vtimer_by_host) {
         csr_write(vstimecmp, UINT64_MAX);
     }
     csr_write(hgatp, 0);
@@ -160,7 +155,7 @@ static const char *guest_isa(void)
                      isa_has(ISA_D) ? "d" : "");
 
     for (unsigned i = 0; i < ARRAY_SIZE(shown); i++) {
-        if (isa_has(shown[i]) && (shown[i] != ISA_SSTC || caps_found.vstimecmp)) {
+        if (isa_has(shown[i]) && (shown[i] != ISA_SSTC || !vtimer_by_host)) {
             n += snprintf(text + n, sizeof(text) - (size_t)n, "_%s", isa_name(shown[i]));
         }
     }

@@ -20,6 +20,3 @@ bool vtimer_expired(const struct arch_vcpu *av);
 
 // True when entries that another VM left in this CPU's TLB carry the VMID of `vm` too. On the CPU, at load.
 bool vm_shares_vmid(const struct arch_vm *vm, unsigned cpu);
-
-// Can guests be given their own timer comparator here?
-bool virt_has_vstimecmp(void);

@@ -9,6 +9,8 @@
 #include "kernel/sched/thread.h"
 #include "kernel/time/timer.h"
 
+uint8_t vtimer_by_host = true;
+
 struct vtimer {
     struct timer timer;
     bool armed;
@@ -22,7 +24,7 @@ static uint64_t guest_now(const struct arch_vcpu *av)
 
 static uint64_t deadline_of(const struct arch_vcpu *av)
 {
-    return av->loaded && virt_has_vstimecmp() ? csr_read(vstimecmp) : av->csr.vstimecmp;
+    return av->loaded && !vtimer_by_host ? csr_read(vstimecmp) : av->csr.vstimecmp;
 }
 
 bool vtimer_expired(const struct arch_vcpu *av)
@@ -87,7 +89,7 @@ void vtimer_destroy(struct arch_vcpu *av)
 // A host timer fires on the CPU that armed it, so a vCPU that comes from another one arms it anew.
 void vtimer_load(struct arch_vcpu *av)
 {
-    if (virt_has_vstimecmp()) {
+    if (!vtimer_by_host) {
         csr_write(vstimecmp, av->csr.vstimecmp);
         return;
     }
@@ -97,18 +99,14 @@ void vtimer_load(struct arch_vcpu *av)
 
 void vtimer_put(struct arch_vcpu *av)
 {
-    if (virt_has_vstimecmp()) {
+    if (!vtimer_by_host) {
         av->csr.vstimecmp = csr_read(vstimecmp);
         csr_write(vstimecmp, UINT64_MAX);
     }
 }
 
-void vtimer_set(struct arch_vcpu *av, uint64_t guest_time)
+void vtimer_set_by_host(struct arch_vcpu *av, uint64_t guest_time)
 {
-    if (virt_has_vstimecmp()) {
-        csr_write(vstimecmp, guest_time);
-        return;
-    }
     av->csr.vstimecmp = guest_time;
     csr_clear(hvip, BIT64(IRQ_VSTI));
     arm(av);
@@ -117,21 +115,21 @@ void vtimer_set(struct arch_vcpu *av, uint64_t guest_time)
 
 void vtimer_poll(struct arch_vcpu *av)
 {
-    if (!virt_has_vstimecmp() && vtimer_expired(av)) {
+    if (vtimer_by_host && vtimer_expired(av)) {
         csr_set(hvip, BIT64(IRQ_VSTI));
     }
 }
 
 void vtimer_watch(struct arch_vcpu *av)
 {
-    if (virt_has_vstimecmp() && (csr_read(vsie) & BIT64(IRQ_STI))) {
+    if (!vtimer_by_host && (csr_read(vsie) & BIT64(IRQ_STI))) {
         arm(av);
     }
 }
 
 void vtimer_rest(struct arch_vcpu *av)
 {
-    if (virt_has_vstimecmp()) {
+    if (!vtimer_by_host) {
         vtimer_unwatch(av);
     }
     vtimer_poll(av);
@@ -147,6 +145,6 @@ void vtimer_unwatch(struct arch_vcpu *av)
 
 uint64_t arch_vcpu_timer_deadline(const struct arch_vcpu *av, uint32_t ignore)
 {
-    return !(ignore & 1) && virt_has_vstimecmp() ? host_deadline(av)
-                                                 : UINT64_MAX; // else the host timer stays armed
+    return !(ignore & 1) && !vtimer_by_host ? host_deadline(av)
+                                            : UINT64_MAX; // else the host timer stays armed
 }

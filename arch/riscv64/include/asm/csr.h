@@ -85,7 +85,7 @@ enum cause {
     CAUSE_LOAD_GUEST_PAGE = 21,
     CAUSE_VIRTUAL_INSTRUCTION = 22,
     CAUSE_STORE_GUEST_PAGE = 23,
-    CAUSE_COUNT = 24
+    CAUSE_COUNT = 64 // beyond are none
 };
 
 // satp, hgatp

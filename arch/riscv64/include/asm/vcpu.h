@@ -16,10 +16,9 @@ struct vtimer;
 struct guest_frame {
     uint64_t x[32]; // by number; x[0] is 0
     uint64_t pc;
-    uint64_t sstatus; // SPP: VS or VU
-    uint64_t hstatus;
+    uint64_t hstatus; // SPVP: VS or VU
     struct arch_vcpu *vcpu;
-    uint64_t host_tp;
+    uint64_t host_tp; // of the CPU where the vCPU is loaded
 };
 
 struct guest_csrs {
