@@ -3,6 +3,8 @@
 // Roles, statistics, output.
 #include "guests/bench/bench.h"
 
+#define BLOCK_SIZE (2u << 20)
+
 struct samples samples;
 
 uint64_t tick_cost(void)
@@ -54,7 +56,7 @@ void samples_report(const char *name)
 {
     unsigned n = samples.count;
 
-    MARK(MARK_SERIES);
+    mark_series();
     if (n) {
         sort(samples.value, n);
         print("bench %s", name);
@@ -69,6 +71,43 @@ void samples_report(const char *name)
 void report_value(const char *name, uint64_t value)
 {
     print("bench %s %lu\n", name, value);
+}
+
+void measure(const char *name, batch_function f, uint64_t a, uint64_t b, unsigned own)
+{
+    f(BATCH, a, b);
+    for (unsigned i = 0; i < SAMPLES; i++) {
+        samples_add_batch(f(BATCH, a, b), BATCH, LOOP_OWN + own);
+    }
+    samples_report(name);
+}
+
+void measure_first_touch(batch_function touch)
+{
+    uint64_t first = (board.ram_base + board.ram_size / 2 + BLOCK_SIZE - 1) & ~(uint64_t)(BLOCK_SIZE - 1);
+    uint64_t end = (board.ram_base + board.ram_size) & ~(uint64_t)(BLOCK_SIZE - 1);
+    unsigned n = (unsigned)((end - first) / BLOCK_SIZE);
+
+    if (first < end && n > 1) {
+        samples_add_batch(touch(n - 1, first, BLOCK_SIZE), n - 1, LOOP_OWN + 1);
+        samples_report("first_touch_2m");
+    }
+}
+
+// Half a turn is a message from one vCPU to the other's handler. On two cores that is a cross-CPU interrupt, on one it
+// contains a switch. What sleeps executes nothing, so the one clock of all emulated CPUs counts the path alone.
+void role_pair(void)
+{
+    if (!pair_begin()) {
+        print("bench: no second CPU\n");
+        return;
+    }
+    pair_turns(BATCH);
+    for (unsigned i = 0; i < SAMPLES / 10; i++) {
+        samples_add_batch(pair_turns(BATCH), 2 * BATCH, pair_own);
+    }
+    pair_end();
+    samples_report("pair_sgi");
 }
 
 // First thing of all: how far the machine was when this guest's first instruction ran.

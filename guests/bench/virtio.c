@@ -20,7 +20,6 @@ enum {
     REG_QUEUE_DRIVER = 0x90,
     REG_QUEUE_DEVICE = 0xa0
 };
-#define SLOT_SIZE 0x200u
 #define MAGIC 0x74726976u
 #define ID_CONSOLE 3u
 #define ID_BLOCK 2u
@@ -74,7 +73,7 @@ static volatile uint32_t *reg(uint64_t slot, unsigned offset)
 static uint64_t find_slot(uint32_t id)
 {
     for (unsigned i = 0; i < board.virtio_count; i++) {
-        uint64_t slot = board.virtio + i * SLOT_SIZE;
+        uint64_t slot = board.virtio + i * board.virtio_stride;
 
         if (*reg(slot, REG_MAGIC) == MAGIC && *reg(slot, REG_DEVICE_ID) == id) {
             return slot;
@@ -136,12 +135,12 @@ static void measure_console(uint64_t slot)
     for (unsigned i = 0; i < REQUESTS; i++) {
         uint64_t t0 = clock_now();
 
-        MARK(MARK_BEGIN);
+        mark_begin();
         for (unsigned k = 0; k < 8; k++) {
             data[0] = k == 7 ? '\n' : '.';
             request(slot, CONSOLE_TX, false);
         }
-        MARK(MARK_END);
+        mark_end();
         samples_add_batch(clock_now() - t0, 8, 0);
     }
     samples_report("virtio_console_byte");
@@ -159,12 +158,12 @@ static void measure_block(uint64_t slot)
     for (unsigned i = 0; i < REQUESTS; i++) {
         uint64_t t0 = clock_now();
 
-        MARK(MARK_BEGIN);
+        mark_begin();
         for (unsigned k = 0; k < 8; k++) {
             header.sector = (uint64_t)k * SECTOR_COUNT;
             request(slot, 0, false);
         }
-        MARK(MARK_END);
+        mark_end();
         samples_add_batch(clock_now() - t0, 8, 0);
     }
     samples_report("virtio_blk_4k");

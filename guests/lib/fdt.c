@@ -121,6 +121,7 @@ static void judge(const struct node *n)
         if (!board.virtio || reg_base(n, 0) < board.virtio) {
             board.virtio = reg_base(n, 0);
         }
+        board.virtio_stride = be64(n->reg + 8);
         board.virtio_count++;
     } else if (n->memory && (board.ram_size == 0 || reg_base(n, 0) < board.ram_base)) {
         board.ram_base = reg_base(n, 0);

@@ -34,6 +34,7 @@ struct board {
     uint64_t ram_base, ram_size;
     uint64_t rtc;
     uint64_t virtio; // lowest virtio-mmio slot, 0 when there is none
+    uint64_t virtio_stride;
     unsigned virtio_count;
     char bootargs[256];
 };
@@ -54,7 +55,7 @@ void irq_wait(void);
 
 uint64_t time_now(void);
 uint64_t time_hz(void);
-// The physical counter at the guest's very first instruction.
+// The machine's counter at the guest's very first instruction: the physical counter, `cycle` on riscv64.
 extern uint64_t entry_ticks;
 // Counts periods since the timer was started.
 void timer_start(uint64_t ticks);

@@ -6,7 +6,11 @@
 #include "guests/bench/bench.h"
 #include "guests/lib/aarch64/cpu.h"
 
-#define LOOP_OWN 2u          // subs, b.ne
+#define MARK_BEGIN 0x4c01
+#define MARK_END 0x4c02
+#define MARK_SERIES 0x4c03
+#define MARK(n) __asm__ volatile("movz xzr, %0" : : "i"(n))
+
 #define COUNT_HANDLER_OWN 4u // vectors_count
 #define TIMER_HANDLER_OWN 6u // vectors_timer
 #define SLED_STEPS 16u

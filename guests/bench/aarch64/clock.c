@@ -4,6 +4,21 @@
 // is the same for all guests of the machine.
 #include "guests/bench/aarch64/bench_ops.h"
 
+void mark_begin(void)
+{
+    MARK(MARK_BEGIN);
+}
+
+void mark_end(void)
+{
+    MARK(MARK_END);
+}
+
+void mark_series(void)
+{
+    MARK(MARK_SERIES);
+}
+
 uint64_t clock_now(void)
 {
     __asm__ volatile("isb");

@@ -10,7 +10,6 @@
 #define GICD_TYPER 0x4u
 #define GICD_IPRIORITYR_SPI 0x440u // INTID 64: nobody's
 #define PL011_FR 0x18u
-#define BLOCK_SIZE (2u << 20)
 
 BATCH_FUNCTION(batch_nothing, "")
 BATCH_FUNCTION(batch_hvc, "mov x0, %[a]\n\thvc #0")
@@ -23,31 +22,6 @@ BATCH_FUNCTION(batch_cntpct, "mrs x0, cntpct_el0")
 BATCH_FUNCTION(batch_tlbi, "tlbi vmalle1")
 BATCH_FUNCTION(batch_touch, "ldr w0, [%[a]]\n\tadd %[a], %[a], %[b]")
 
-typedef uint64_t (*batch_function)(uint64_t n, uint64_t a, uint64_t b);
-
-// `own`: instructions around the operation that are not part of it, beside the loop.
-static void measure(const char *name, batch_function f, uint64_t a, uint64_t b, unsigned own)
-{
-    f(BATCH, a, b);
-    for (unsigned i = 0; i < SAMPLES; i++) {
-        samples_add_batch(f(BATCH, a, b), BATCH, LOOP_OWN + own);
-    }
-    samples_report(name);
-}
-
-// Blocks of RAM that nobody has touched since this guest was made.
-static void measure_first_touch(void)
-{
-    uint64_t first = (board.ram_base + board.ram_size / 2 + BLOCK_SIZE - 1) & ~(uint64_t)(BLOCK_SIZE - 1);
-    uint64_t end = (board.ram_base + board.ram_size) & ~(uint64_t)(BLOCK_SIZE - 1);
-    unsigned n = (unsigned)((end - first) / BLOCK_SIZE);
-
-    if (first < end && n > 1) {
-        samples_add_batch(batch_touch(n - 1, first, BLOCK_SIZE), n - 1, LOOP_OWN + 1);
-        samples_report("first_touch_2m");
-    }
-}
-
 void role_calls(void)
 {
     measure("hvc_psci_version", batch_hvc, PSCI_VERSION, 0, 1);
@@ -55,7 +29,7 @@ void role_calls(void)
 
 void role_exits(void)
 {
-    measure_first_touch();
+    measure_first_touch(batch_touch);
     measure("nothing", batch_nothing, 0, 0, 0);
     measure("hvc_psci_version", batch_hvc, PSCI_VERSION, 0, 1);
     measure("hvc_psci_features", batch_hvc, PSCI_FEATURES, 0, 1);

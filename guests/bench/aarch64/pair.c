@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Two vCPUs of one guest that send each other an SGI in turn and sleep in between. On two cores a turn is a cross-CPU
-// SGI to its handler, on one core it contains a switch. What sleeps executes nothing, so the one clock of all emulated
-// CPUs counts the path alone.
+// Two vCPUs that send each other an SGI in turn and sleep in between.
 #include "guests/bench/aarch64/bench_ops.h"
 
 #define PSCI_CPU_ON_64 0xc4000003u
 #define STACK_SIZE 4096u
-#define TURN_OWN (LOOP_OWN + COUNT_HANDLER_OWN + 5u) // wfi, daifclr, daifset, cmp, b.eq
 
+// Both sides' own instructions are alike but for one.
+const unsigned pair_own = LOOP_OWN + COUNT_HANDLER_OWN + 5; // wfi, daifclr, daifset, cmp, b.eq
 static char second_stack[STACK_SIZE] __attribute__((aligned(16)));
 static volatile bool second_up;
 
 // Sends, then sleeps until the answer has been counted; `n` times.
-static uint64_t turns(uint64_t n, uint64_t sgi)
+uint64_t pair_turns(uint64_t n)
 {
-    uint64_t t0, t1;
+    uint64_t t0, t1, sgi = SGI_OF(SGI_INTID, 1);
 
     MARK(MARK_BEGIN);
     __asm__ volatile("mov x20, #0\n\tmov x21, #0\n\tisb\n\tmrs %[t0], cntvct_el0\n"
@@ -45,22 +44,20 @@ void second_main(void)
     __builtin_unreachable();
 }
 
-void role_pair(void)
+bool pair_begin(void)
 {
     irq_enable_line(SGI_INTID);
     if (firmware_call(PSCI_CPU_ON_64, 1, (uintptr_t)second_entry, (uintptr_t)second_stack + STACK_SIZE) !=
         0) {
-        print("bench: no second CPU\n");
-        return;
+        return false;
     }
     while (!second_up) {
     }
     vectors_use(vectors_count);
-    turns(BATCH, SGI_OF(SGI_INTID, 1));
-    for (unsigned i = 0; i < SAMPLES / 10; i++) {
-        // Each turn is two messages; both sides' own instructions are alike but for one.
-        samples_add_batch(turns(BATCH, SGI_OF(SGI_INTID, 1)), 2 * BATCH, TURN_OWN);
-    }
+    return true;
+}
+
+void pair_end(void)
+{
     vectors_use(vectors);
-    samples_report("pair_sgi");
 }

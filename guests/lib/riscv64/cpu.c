@@ -31,6 +31,7 @@ volatile struct trap_info last_trap;
 volatile bool trap_expected;
 volatile uint64_t trap_resume;
 uint64_t boot_hart;
+uint64_t entry_ticks;
 static volatile uint64_t periods;
 static uint64_t period_ticks, deadline;
 
