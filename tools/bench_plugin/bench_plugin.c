@@ -3,12 +3,16 @@
 // A TCG plugin for QEMU that checks what guests/bench measures, by counting executed instructions of the hypervisor.
 //
 // The guest marks the beginning and the end of each batch and the end of a series by instructions without effect
-// (movz xzr, #MARK). An instruction is the hypervisor's when its address lies at or above IMAGE_VA. Results go to the
-// file named by `out=`, a line each:
-//   entry TOTAL PAGES        instructions of the whole machine before the guest's first, 4 KiB pages the hypervisor wrote
-//   series N BATCHES COUNT   hypervisor instructions in the cheapest batch of series N
+// (movz xzr, #MARK on aarch64, slti zero, zero, MARK on riscv64). An instruction is the hypervisor's when its address
+// lies in the MiBs from `image=` on, and the firmware's below `firmware=`. Results go to the file named by `out=`, a line
+// each, with numbers in decimal:
+//   entry TOTAL PAGES FW     instructions of the whole machine before the guest's first, 4 KiB pages written but not by
+//                            the firmware, instructions of the firmware among the total
+//   series N BATCHES COUNT FW    hypervisor and firmware instructions in the cheapest batch of series N
 //   profile PC COUNT         the same instructions by address, every 16 bytes (with `profile=1`)
 //   trace N PC...            all of them from the last entry into the hypervisor of that series (with `trace=1`)
+// With `total=1` instead, nothing is looked for and this is all, at much less cost:
+//   total ALL HYPERVISOR FIRMWARE    instructions until the machine ended
 //
 // QEMU's plugin interface, version 1, is declared here as far as it is used; Debian ships no header for it. `TBs` are
 // QEMU's translated blocks.
@@ -30,6 +34,9 @@ enum {
     PLUGIN_NO_REGS = 0
 };
 enum {
+    PLUGIN_INLINE_ADD = 0
+};
+enum {
     PLUGIN_MEM_WRITE = 2
 };
 
@@ -41,11 +48,14 @@ typedef void (*exit_callback)(plugin_id id, void *data);
 void qemu_plugin_register_vcpu_tb_trans_cb(plugin_id id, tb_callback cb);
 void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *insn, insn_callback cb, int flags,
                                             void *data);
+void qemu_plugin_register_vcpu_insn_exec_inline(struct qemu_plugin_insn *insn, int op, void *ptr,
+                                                uint64_t imm);
 void qemu_plugin_register_vcpu_mem_cb(struct qemu_plugin_insn *insn, mem_callback cb, int flags, int rw,
                                       void *data);
 void qemu_plugin_register_atexit_cb(plugin_id id, exit_callback cb, void *data);
 size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
 struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t i);
+size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *insn);
 const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *insn);
 uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
 struct qemu_plugin_hwaddr *qemu_plugin_get_hwaddr(uint32_t info, uint64_t va);
@@ -55,12 +65,26 @@ uint64_t qemu_plugin_hwaddr_phys_addr(const struct qemu_plugin_hwaddr *h);
 EXPORT int qemu_plugin_version = 1;
 EXPORT int qemu_plugin_install(plugin_id id, const void *info, int argc, char **argv);
 
-#define IMAGE_VA UINT64_C(0x600000000000) // linker/sections.h
-#define MOVZ_XZR 0xd280001fu
-#define MARK_BEGIN 0x4c01u
-#define MARK_END 0x4c02u
-#define MARK_SERIES 0x4c03u
-#define MARK_ENTRY 0x4c04u
+#define IMAGE_SIZE (UINT64_C(16) << 20)
+enum {
+    MARK_NONE,
+    MARK_BEGIN,
+    MARK_END,
+    MARK_SERIES,
+    MARK_ENTRY
+};
+
+// An instruction without effect that carries a mark, by architecture.
+static const struct mark_code {
+    const char *arch;
+    uint32_t mask, code;
+    unsigned shift;
+    uint32_t first; // the immediate of mark 0
+} mark_codes[] = {
+    {"aarch64", 0xffe0001f, 0xd280001f, 5, 0x4c00}, // movz xzr, #n
+    {"riscv64", 0x000fffff, 0x00002013, 20, 0x4c0}, // slti zero, zero, n
+};
+
 #define PROFILE_SHIFT 4
 #define PROFILE_SIZE (UINT64_C(1) << (20 - PROFILE_SHIFT)) // one MiB of text
 #define TRACE_MAX 20000
@@ -69,8 +93,11 @@ EXPORT int qemu_plugin_install(plugin_id id, const void *info, int argc, char **
 #define RAM_PAGES (UINT64_C(1) << 20)
 
 static FILE *out;
-static bool want_trace, want_profile, in_guest = true, started, in_batch;
-static uint64_t executed, count, best, batches, series, pages_written;
+static const struct mark_code *marks = &mark_codes[0];
+static uint64_t image_va, firmware_end;
+static uint64_t totals[3]; // guest and boot, hypervisor, firmware
+static bool want_trace, want_profile, want_total, in_guest = true, started, in_batch;
+static uint64_t executed, count, fw_executed, fw_count, fw_best, best, batches, series, pages_written;
 static uint64_t trace[TRACE_MAX];
 static unsigned trace_count;
 static uint64_t profile[PROFILE_SIZE];
@@ -82,7 +109,7 @@ static void host_insn(unsigned cpu, void *data)
     executed++;
     count++;
     if (!started) {
-        profile[((uintptr_t)data - IMAGE_VA) >> PROFILE_SHIFT & (PROFILE_SIZE - 1)]++;
+        profile[((uintptr_t)data - image_va) >> PROFILE_SHIFT & (PROFILE_SIZE - 1)]++;
     }
     if (in_guest && in_batch) {
         trace_count = 0;
@@ -91,6 +118,16 @@ static void host_insn(unsigned cpu, void *data)
     if (in_batch && trace_count < TRACE_MAX) {
         trace[trace_count++] = (uint64_t)(uintptr_t)data;
     }
+}
+
+// Of the machine's own firmware, which neither the hypervisor nor the guest can do without.
+static void firmware_insn(unsigned cpu, void *data)
+{
+    (void)cpu;
+    (void)data;
+    executed++;
+    fw_executed++;
+    fw_count++;
 }
 
 static void other_insn(unsigned cpu, void *data)
@@ -121,7 +158,8 @@ static void host_store(unsigned cpu, uint32_t info, uint64_t va, void *data)
 static void series_end(void)
 {
     if (batches) {
-        fprintf(out, "series %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", series, batches, best);
+        fprintf(out, "series %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", series, batches, best,
+                fw_best);
     }
     if (want_trace) {
         fprintf(out, "trace %" PRIu64, series);
@@ -137,10 +175,10 @@ static void series_end(void)
 
 static void entered(void)
 {
-    fprintf(out, "entry %" PRIu64 " %" PRIu64 "\n", executed, pages_written);
+    fprintf(out, "entry %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", executed, pages_written, fw_executed);
     for (uint64_t i = 0; i < PROFILE_SIZE && want_profile; i++) {
         if (profile[i]) {
-            fprintf(out, "profile %" PRIx64 " %" PRIu64 "\n", IMAGE_VA + (i << PROFILE_SHIFT), profile[i]);
+            fprintf(out, "profile %" PRIx64 " %" PRIu64 "\n", image_va + (i << PROFILE_SHIFT), profile[i]);
         }
     }
     for (uint64_t i = 0; i < RAM_PAGES && want_profile; i++) {
@@ -157,10 +195,14 @@ static void mark_insn(unsigned cpu, void *data)
     case MARK_BEGIN:
         in_batch = true;
         count = 0;
+        fw_count = 0;
         break;
     case MARK_END:
         in_batch = false;
-        best = batches == 0 || count < best ? count : best;
+        if (batches == 0 || count + fw_count < best + fw_best) {
+            best = count;
+            fw_best = fw_count;
+        }
         batches++;
         break;
     case MARK_SERIES:
@@ -177,25 +219,53 @@ static void mark_insn(unsigned cpu, void *data)
     }
 }
 
+static unsigned mark_of(const struct qemu_plugin_insn *insn)
+{
+    uint32_t code, n;
+
+    if (qemu_plugin_insn_size(insn) != sizeof(code)) {
+        return MARK_NONE;
+    }
+    memcpy(&code, qemu_plugin_insn_data(insn), sizeof(code));
+    n = (code & ~marks->mask) >> marks->shift;
+    return (code & marks->mask) == marks->code && n > marks->first && n <= marks->first + MARK_ENTRY
+               ? n - marks->first
+               : MARK_NONE;
+}
+
+static void count_insn(struct qemu_plugin_insn *insn, uint64_t pc)
+{
+    insn_callback cb = other_insn;
+    void *data = NULL;
+
+    if (pc - image_va < IMAGE_SIZE) {
+        cb = host_insn;
+        data = (void *)(uintptr_t)pc;
+    } else if (pc < firmware_end) {
+        cb = firmware_insn;
+    } else if (mark_of(insn) != MARK_NONE) {
+        cb = mark_insn;
+        data = (void *)(uintptr_t)mark_of(insn);
+    }
+    // The image's first instructions run at physical addresses.
+    if (!started && cb != firmware_insn) {
+        qemu_plugin_register_vcpu_mem_cb(insn, host_store, PLUGIN_NO_REGS, PLUGIN_MEM_WRITE, NULL);
+    }
+    qemu_plugin_register_vcpu_insn_exec_cb(insn, cb, PLUGIN_NO_REGS, data);
+}
+
 static void translate(plugin_id id, struct qemu_plugin_tb *tb)
 {
     (void)id;
     for (size_t i = 0; i < qemu_plugin_tb_n_insns(tb); i++) {
         struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
         uint64_t pc = qemu_plugin_insn_vaddr(insn);
-        uint32_t code;
 
-        memcpy(&code, qemu_plugin_insn_data(insn), sizeof(code));
-        if (!started) { // the image's first instructions run at physical addresses
-            qemu_plugin_register_vcpu_mem_cb(insn, host_store, PLUGIN_NO_REGS, PLUGIN_MEM_WRITE, NULL);
-        }
-        if (pc >= IMAGE_VA) {
-            qemu_plugin_register_vcpu_insn_exec_cb(insn, host_insn, PLUGIN_NO_REGS, (void *)(uintptr_t)pc);
-        } else if ((code & 0xffe0001f) == MOVZ_XZR) {
-            qemu_plugin_register_vcpu_insn_exec_cb(insn, mark_insn, PLUGIN_NO_REGS,
-                                                   (void *)(uintptr_t)(code >> 5 & 0xffff));
+        if (want_total) {
+            unsigned which = pc - image_va < IMAGE_SIZE ? 1 : pc < firmware_end ? 2 : 0;
+            qemu_plugin_register_vcpu_insn_exec_inline(insn, PLUGIN_INLINE_ADD, &totals[which], 1);
         } else {
-            qemu_plugin_register_vcpu_insn_exec_cb(insn, other_insn, PLUGIN_NO_REGS, NULL);
+            count_insn(insn, pc);
         }
     }
 }
@@ -204,23 +274,48 @@ static void at_exit(plugin_id id, void *data)
 {
     (void)id;
     (void)data;
+    if (want_total) {
+        fprintf(out, "total %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", totals[0] + totals[1] + totals[2],
+                totals[1], totals[2]);
+    }
     fclose(out);
+}
+
+static void take_option(const char *name, const char *value)
+{
+    if (strcmp(name, "out") == 0) {
+        out = fopen(value, "w");
+    } else if (strcmp(name, "image") == 0) {
+        image_va = strtoull(value, NULL, 0);
+    } else if (strcmp(name, "firmware") == 0) {
+        firmware_end = strtoull(value, NULL, 0);
+    } else if (strcmp(name, "trace") == 0) {
+        want_trace = true;
+    } else if (strcmp(name, "profile") == 0) {
+        want_profile = true;
+    } else if (strcmp(name, "total") == 0) {
+        want_total = true;
+    }
+    for (size_t i = 0; i < sizeof(mark_codes) / sizeof(mark_codes[0]); i++) {
+        if (strcmp(name, "arch") == 0 && strcmp(value, mark_codes[i].arch) == 0) {
+            marks = &mark_codes[i];
+        }
+    }
 }
 
 int qemu_plugin_install(plugin_id id, const void *info, int argc, char **argv)
 {
     (void)info;
     for (int i = 0; i < argc; i++) {
-        if (strncmp(argv[i], "out=", 4) == 0) {
-            out = fopen(argv[i] + 4, "w");
-        } else if (strcmp(argv[i], "trace=1") == 0) {
-            want_trace = true;
-        } else if (strcmp(argv[i], "profile=1") == 0) {
-            want_profile = true;
+        char *value = strchr(argv[i], '=');
+
+        if (value) {
+            *value = 0;
+            take_option(argv[i], value + 1);
         }
     }
-    if (!out) {
-        fprintf(stderr, "bench_plugin: out=FILE is missing or cannot be written\n");
+    if (!out || !image_va) {
+        fprintf(stderr, "bench_plugin: needs out=FILE, that can be written, and image=ADDRESS\n");
         return -1;
     }
     qemu_plugin_register_vcpu_tb_trans_cb(id, translate);

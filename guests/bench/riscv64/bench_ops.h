@@ -33,23 +33,23 @@ extern const char vectors_ipi[], vectors_timer[], second_entry[];
 
 // Defines a function that runs `body` `n` times and returns the instructions: `a` is in a7 and `b` in a6, where a
 // firmware call has its extension and function; a2 and a3 are 0; t0-t6, a0 and a1 are free.
-#define BATCH_FUNCTION(name, body)                                                                      \
-    static uint64_t name(uint64_t n, uint64_t a, uint64_t b)                                            \
-    {                                                                                                   \
-        register uint64_t r2 __asm__("a2") = 0;                                                         \
-        register uint64_t r3 __asm__("a3") = 0;                                                         \
-        register uint64_t r6 __asm__("a6") = b;                                                         \
-        register uint64_t r7 __asm__("a7") = a;                                                         \
-        uint64_t t0, t1;                                                                                \
-                                                                                                        \
-        MARK(MARK_BEGIN);                                                                               \
-        __asm__ volatile("csrr %[t0], cycle\n"                                                          \
+#define BATCH_FUNCTION(name, body)                                                                     \
+    static uint64_t name(uint64_t n, uint64_t a, uint64_t b)                                           \
+    {                                                                                                  \
+        register uint64_t r2 __asm__("a2") = 0;                                                        \
+        register uint64_t r3 __asm__("a3") = 0;                                                        \
+        register uint64_t r6 __asm__("a6") = b;                                                        \
+        register uint64_t r7 __asm__("a7") = a;                                                        \
+        uint64_t t0, t1;                                                                               \
+                                                                                                       \
+        MARK(MARK_BEGIN);                                                                              \
+        __asm__ volatile("csrr %[t0], cycle\n"                                                         \
                          "1:\n\t" body "\n\taddi %[n], %[n], -1\n\tbnez %[n], 1b\n\tcsrr %[t1], cycle" \
-                         : [t0] "=&r"(t0), [t1] "=&r"(t1), [n] "+&r"(n), "+&r"(r7)                      \
-                         : "r"(r2), "r"(r3), "r"(r6)                                                    \
-                         : SCRATCH);                                                                    \
-        MARK(MARK_END);                                                                                 \
-        return t1 - t0 - 1;                                                                             \
+                         : [t0] "=&r"(t0), [t1] "=&r"(t1), [n] "+&r"(n), "+&r"(r7)                     \
+                         : "r"(r2), "r"(r3), "r"(r6)                                                   \
+                         : SCRATCH);                                                                   \
+        MARK(MARK_END);                                                                                \
+        return t1 - t0 - 1;                                                                            \
     }
 
 // Where this guest's traps go from now on; what was there before.
