@@ -32,14 +32,15 @@ CONSOLE = '[[vm.device]]\nmodel = "virtio-console"\n'
 # What differs between architectures. hz: the guest's counter, when an instruction takes a nanosecond; image, firmware:
 # addresses by which the plugin knows the hypervisor and what runs below it (linker/, OpenSBI).
 ARCHES = {
-    "aarch64": {"cpu": "cortex-a57", "hz": 62_500_000, "cross": "aarch64-linux-gnu-", "native": {"VIRT": "off"},
+    "aarch64": {"cpu": "cortex-a57", "hz": 62_500_000, "cross": "aarch64-linux-gnu-", "native": {"VIRT": "off"}, "boot": (16, 32),
                 "plugin": "arch=aarch64,image=0x600000000000",
                 "checked": ("hvc", "smc", "gicd", "pl011", "id_")},
-    "riscv64": {"cpu": "rv64", "hz": 1_000_000_000, "cross": "riscv64-linux-gnu-", "native": {},
+    "riscv64": {"cpu": "rv64", "hz": 1_000_000_000, "cross": "riscv64-linux-gnu-", "native": {}, "boot": (4, 20),
                 "plugin": "arch=riscv64,image=0x3000000000,firmware=0x80200000",
                 "checked": ("sbi", "plic", "uart", "virtio_magic")},
 }
 HERE = ARCHES[ARCH]
+BOOT_SIZES = HERE["boot"]  # MiB
 CROSS = os.environ.get("CROSS_COMPILE") or HERE["cross"]
 
 
@@ -60,11 +61,20 @@ def make(*arguments):
         sys.exit(f"bench: make {' '.join(arguments)} failed\n{done.stdout[-3000:]}")
 
 
+def smp_qemu():
+    """Before version 8.1, under -icount, a RISC-V hart that waits for another one in a loop may starve it for ever."""
+    folder = os.path.join(os.environ.get("LODGE_CACHE") or os.path.expanduser("~/.cache/lodge"), "qemu10", "usr")
+    if ARCH != "riscv64" or not os.path.exists(f"{folder}/bin/qemu-system-{ARCH}"):
+        return {}
+    return {"QEMU_PREFIX": f"{folder}/bin/", "QEMU_SHARE": f"{folder}/share/qemu"}
+
+
 class Scenario:
     """An image with a configuration, run once; `lines` holds what the guests printed: (guest, words)."""
 
     def __init__(self, name, config, smp=1, mem="256M", plugin=None):
         self.name, self.smp, self.mem, self.plugin_mode = name, smp, mem, plugin
+        self.qemu = smp_qemu() if smp > 1 else {}
         self.out = f"{BUILD}/bench/{name}"
         self.config = HEAD + config
         self.lines, self.plugin, self.text = [], {}, ""
@@ -75,6 +85,12 @@ class Scenario:
             f.write(self.config)
         make("image", f"CONFIG={self.out}/bench.toml", f"OUT={self.out}")
 
+    def clearing(self):
+        """Where the functions are that only clear fresh memory and guests'."""
+        out = subprocess.run([f"{CROSS}nm", "-S", f"{self.out}/lodge.elf"], stdout=subprocess.PIPE, text=True, check=True)
+        found = re.findall(r"^(\w+) (\w+) \w (?:arch_zero_pages\w*|zero_by_stores)$", out.stdout, re.MULTILINE)
+        return "".join(f",clear={int(at, 16):#x}-{int(at, 16) + int(size, 16):#x}" for at, size in found)
+
     def machine(self):
         return {"KERNEL": f"{self.out}/lodge.bin", "VIRT": "on", "INITRD": "", "APPEND": ""}
 
@@ -82,9 +98,9 @@ class Scenario:
         extra = "-icount shift=0,sleep=off -seed 1"
         result = f"{self.out}/plugin.txt"
         if plugin and self.plugin_mode is not None:
-            extra += f" -plugin file={plugin},out={result},{HERE['plugin']}{self.plugin_mode}"
+            extra += f" -plugin file={plugin},out={result},{HERE['plugin']}{self.plugin_mode}{self.clearing()}"
         env = dict(os.environ, ARCH=ARCH, PLATFORM=PLATFORM, SMP=str(self.smp), MEM=self.mem, GIC="3", AIA="none",
-                   CPU=HERE["cpu"], DISK="none", EXTRA=extra, MACHINE="", **self.machine())
+                   CPU=HERE["cpu"], DISK="none", EXTRA=extra, MACHINE="", **self.qemu, **self.machine())
         log = f"{self.out}/serial.log"
         with open(log, "wb") as f:
             process = subprocess.Popen(["scripts/qemu", "run", self.out], env=env, stdin=subprocess.DEVNULL, stdout=f,
@@ -140,6 +156,9 @@ class Native(Scenario):
         os.makedirs(self.out, exist_ok=True)
         make("guests")
 
+    def clearing(self):
+        return ""
+
     def machine(self):
         return {"KERNEL": self.kernel, "APPEND": self.append, "INITRD": self.initrd, **HERE["native"]}
 
@@ -164,8 +183,8 @@ def scenarios():
     yield Scenario("exits", vm("bench", "exits interrupts virtio", "64M", device=BLOCK), plugin="")
     yield Scenario("console", vm("bench", "virtio", device=CONSOLE))
     yield Scenario("pair", vm("bench", "pair", more="cpus = 2\n" + sched(pcpus="[0, 1]")), smp=2)
-    yield Scenario("boot16", vm("bench", "boot", "16M"), plugin="")
-    yield Scenario("boot32", vm("bench", "boot", "32M"))
+    yield from [Scenario(f"boot{n}", vm("bench", "boot", f"{n}M"), plugin="" if n == BOOT_SIZES[0] else None)
+                for n in BOOT_SIZES]
     if ARCH == "riscv64":
         yield Native("firmware", f"{BUILD}/guests/bench.bin", "boot")
     yield from [Scenario(f"calls{n}", one_among(n), mem="2G") for n in (64, 8)]
@@ -199,14 +218,15 @@ def entry(s):
 def boot_figures(by_name):
     """The firmware's own part is what the same guest finds on the same machine without a hypervisor."""
     figures = {}
-    small, large = (entry(by_name.get(f"boot{n}")) for n in (16, 32))
+    first, second = BOOT_SIZES
+    small, large = (entry(by_name.get(f"boot{n}")) for n in BOOT_SIZES)
     below = (entry(by_name.get("firmware")) if ARCH == "riscv64" else 0)
     if small is not None and below is not None:
-        figures["entry_16m"] = small - below
+        figures["entry"] = small - below
     if small is not None and large is not None:
-        figures["entry_per_mib"] = (large - small) / 16
-    if "boot16" in by_name:
-        s = by_name["boot16"]
+        figures["entry_per_mib"] = (large - small) / (second - first)
+    if f"boot{first}" in by_name:
+        s = by_name[f"boot{first}"]
         figures["image_size"] = image_size(f"{s.out}/lodge.elf")
         if s.plugin.get("entry"):
             figures["ram_written"] = s.plugin["entry"][0][1] * 4

@@ -6,8 +6,9 @@
 // (movz xzr, #MARK on aarch64, slti zero, zero, MARK on riscv64). An instruction is the hypervisor's when its address
 // lies in the MiBs from `image=` on, and the firmware's below `firmware=`. Results go to the file named by `out=`, a line
 // each, with numbers in decimal:
-//   entry TOTAL PAGES FW     instructions of the whole machine before the guest's first, 4 KiB pages written but not by
-//                            the firmware, instructions of the firmware among the total
+//   entry TOTAL PAGES FW     instructions of the whole machine before the guest's first, 4 KiB pages written neither by
+//                            the firmware nor by what only clears (`clear=FIRST-END`, functions of the hypervisor),
+//                            instructions of the firmware among the total
 //   series N BATCHES COUNT FW    hypervisor and firmware instructions in the cheapest batch of series N
 //   profile PC COUNT         the same instructions by address, every 16 bytes (with `profile=1`)
 //   trace N PC...            all of them from the last entry into the hypervisor of that series (with `trace=1`)
@@ -87,6 +88,7 @@ static const struct mark_code {
 
 #define PROFILE_SHIFT 4
 #define PROFILE_SIZE (UINT64_C(1) << (20 - PROFILE_SHIFT)) // one MiB of text
+#define CLEARING_MAX 8
 #define TRACE_MAX 20000
 #define PAGE_SHIFT 12
 #define RAM_BASE UINT64_C(0x40000000)
@@ -95,6 +97,10 @@ static const struct mark_code {
 static FILE *out;
 static const struct mark_code *marks = &mark_codes[0];
 static uint64_t image_va, firmware_end;
+static struct {
+    uint64_t first, end;
+} clearing[CLEARING_MAX];
+static unsigned clearing_count;
 static uint64_t totals[3]; // guest and boot, hypervisor, firmware
 static bool want_trace, want_profile, want_total, in_guest = true, started, in_batch;
 static uint64_t executed, count, fw_executed, fw_count, fw_best, best, batches, series, pages_written;
@@ -233,6 +239,16 @@ static unsigned mark_of(const struct qemu_plugin_insn *insn)
                : MARK_NONE;
 }
 
+static bool only_clears(uint64_t pc)
+{
+    for (unsigned i = 0; i < clearing_count; i++) {
+        if (pc >= clearing[i].first && pc < clearing[i].end) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void count_insn(struct qemu_plugin_insn *insn, uint64_t pc)
 {
     insn_callback cb = other_insn;
@@ -248,7 +264,7 @@ static void count_insn(struct qemu_plugin_insn *insn, uint64_t pc)
         data = (void *)(uintptr_t)mark_of(insn);
     }
     // The image's first instructions run at physical addresses.
-    if (!started && cb != firmware_insn) {
+    if (!started && cb != firmware_insn && !only_clears(pc)) {
         qemu_plugin_register_vcpu_mem_cb(insn, host_store, PLUGIN_NO_REGS, PLUGIN_MEM_WRITE, NULL);
     }
     qemu_plugin_register_vcpu_insn_exec_cb(insn, cb, PLUGIN_NO_REGS, data);
@@ -283,6 +299,10 @@ static void at_exit(plugin_id id, void *data)
 
 static void take_option(const char *name, const char *value)
 {
+    if (strcmp(name, "clear") == 0 && clearing_count < CLEARING_MAX && strchr(value, '-')) {
+        clearing[clearing_count].first = strtoull(value, NULL, 0);
+        clearing[clearing_count++].end = strtoull(strchr(value, '-') + 1, NULL, 0);
+    }
     if (strcmp(name, "out") == 0) {
         out = fopen(value, "w");
     } else if (strcmp(name, "image") == 0) {

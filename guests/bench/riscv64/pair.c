@@ -8,7 +8,6 @@
 // Both sides' own instructions are alike but for one.
 const unsigned pair_own = LOOP_OWN + IPI_HANDLER_OWN + 6; // mv, li, wfi, csrsi, csrci, beq
 static char second_stack[STACK_SIZE] __attribute__((aligned(16)));
-static volatile bool second_up;
 static uint64_t old_vectors;
 
 // Sends, then sleeps until the answer has been counted; `n` times.
@@ -30,7 +29,7 @@ uint64_t pair_turns(uint64_t n)
     return t1 - t0;
 }
 
-// Answers for ever.
+// Says that it is there, then answers for ever.
 _Noreturn void second_main(void);
 void second_main(void)
 {
@@ -39,8 +38,7 @@ void second_main(void)
 
     vectors_use((uintptr_t)vectors_ipi);
     write_csr("sie", SIE_SSI);
-    second_up = true;
-    __asm__ volatile("li s4, 0\n\tli s5, 0\n"
+    __asm__ volatile("li s4, 0\n\tli s5, 0\n\tmv a0, %[other]\n\tli a1, 0\n\tecall\n"
                      "2:\n\twfi\n\tcsrsi sstatus, 2\n\tcsrci sstatus, 2\n\tbeq s4, s5, 2b\n\t"
                      "mv s5, s4\n\tmv a0, %[other]\n\tli a1, 0\n\tecall\n\tj 2b"
                      :
@@ -56,10 +54,13 @@ bool pair_begin(void)
     if (sbi_call(SBI_HSM, 0, 1 - boot_hart, (uintptr_t)second_entry, stack, 0).error != 0) {
         return false;
     }
-    while (!second_up) {
-    }
-    old_vectors = vectors_use((uintptr_t)vectors_ipi);
+    // Asleep: QEMU's one thread may not let another hart run while this one computes.
     set_csr("sie", SIE_SSI);
+    while (!(read_csr("sip") & SIE_SSI)) {
+        __asm__ volatile("wfi");
+    }
+    clear_csr("sip", SIE_SSI);
+    old_vectors = vectors_use((uintptr_t)vectors_ipi);
     return true;
 }
 
