@@ -25,5 +25,8 @@ void asm_offsets(void)
     DEFINE(SECONDARY_ENTRY, offsetof(struct secondary_boot, entry));
     DEFINE(SECONDARY_STACK, offsetof(struct secondary_boot, stack_top));
     DEFINE(SECONDARY_INDEX, offsetof(struct secondary_boot, index));
+    DEFINE(SECONDARY_ID, offsetof(struct secondary_boot, id));
+    DEFINE(SECONDARY_SIZE, sizeof(struct secondary_boot));
+    DEFINE(SECONDARY_MAX, SECONDARY_MAX);
     DEFINE(FP_FCSR, offsetof(struct guest_fp, fcsr));
 }

@@ -17,7 +17,12 @@ struct secondary_boot {
     uint64_t entry;     // virtual
     uint64_t stack_top; // virtual
     uint64_t index;
+    uint64_t id; // hart + 1, 0: nobody's; written last
 };
+#define SECONDARY_MAX 256 // one each: a late starter still finds its own
+extern struct secondary_boot secondary_boots[SECONDARY_MAX];
+extern uint32_t
+    secondaries_known; // not 0: the table above is cleared, harts at the image's start look into it
 extern const char secondary_entry[], secondary_virtual[];
 
 // Where the image lies: physical = virtual - image_offset, modulo 2^64.

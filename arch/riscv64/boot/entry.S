@@ -32,6 +32,10 @@ boot_entry:
     csrw    sie, zero
     csrci   sstatus, 2
     csrw    satp, zero
+    lla     t0, boot_taken
+    li      t1, 1
+    amoor.w.aq t1, t1, (t0)
+    bnez    t1, late_hart
     mv      s0, a0
     mv      s1, a1
     lla     s2, image_header
@@ -83,6 +87,25 @@ no_hypervisor:
 1:  wfi
     j       1b
 
+// Another hart at the image's start: a boot loader handed over more than one, or the firmware lost a race (OpenSBI before
+// 1.3 lets a hart run before it has noted where to). It waits until somebody wants to start it. a0 = hart.
+late_hart:
+    lla     t0, secondaries_known
+    lw      t1, (t0)
+    fence   r, r
+    beqz    t1, late_hart
+    addi    t4, a0, 1
+    lla     a1, secondary_boots
+    li      t2, SECONDARY_MAX
+1:  ld      t3, SECONDARY_ID(a1)
+    beq     t3, t4, 2f
+    addi    a1, a1, SECONDARY_SIZE
+    addi    t2, t2, -1
+    bnez    t2, 1b
+    j       late_hart
+2:  fence   r, r
+    // fall through
+
 // Secondary harts start here (SBI HSM), MMU off, a1 = physical address of their struct secondary_boot.
     .balign 4
     .global secondary_entry
@@ -98,6 +121,15 @@ secondary_entry:
     csrw    satp, t0
 1:  wfi
     j       1b
+
+// Not in .bss, which the first hart clears while another may look.
+    .data
+    .balign 4
+    .global secondaries_known
+boot_taken:
+    .long   0
+secondaries_known:
+    .long   0
 
     .text
     .balign 4

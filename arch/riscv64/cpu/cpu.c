@@ -30,30 +30,39 @@ void arch_cpu_init(void)
     csr_clear(sstatus, SSTATUS_FS | SSTATUS_VS | SSTATUS_SUM | SSTATUS_MXR);
 }
 
-enum status arch_cpu_start(const struct cpu_start *start)
-{
-    static struct secondary_boot args[256]; // one each: a late starter still finds its own
-    struct secondary_boot *a;
-    struct sbi_ret r;
+struct secondary_boot secondary_boots[SECONDARY_MAX];
 
-    if (start->index >= ARRAY_SIZE(args)) {
-        return E_RANGE;
-    }
-    a = &args[start->index];
+// What the hart reads with its MMU off, be it started by the firmware or waiting at the image's start (boot/entry.S).
+static struct secondary_boot *prepare(const struct cpu_start *start)
+{
+    struct secondary_boot *a = &secondary_boots[start->index];
+
     a->satp = mmu_satp();
     a->entry = (uint64_t)(uintptr_t)secondary_virtual;
     a->stack_top = (uint64_t)(uintptr_t)start->stack_top;
     a->index = start->index;
+    __atomic_store_n(&a->id, start->hw_id + 1, __ATOMIC_RELEASE); // pairs with the fences of late_hart
+    __atomic_store_n(&secondaries_known, 1, __ATOMIC_RELEASE);
     arch_dcache_clean_invalidate(a, sizeof(*a));
+    arch_dcache_clean_invalidate(&secondaries_known, sizeof(secondaries_known));
+    return a;
+}
+
+enum status arch_cpu_start(const struct cpu_start *start)
+{
+    struct sbi_ret r;
+
+    if (start->index >= SECONDARY_MAX) {
+        return E_RANGE;
+    }
     r = sbi_call(SBI_EXT_HSM, SBI_HSM_START, start->hw_id, arch_virt_to_phys(secondary_entry).v,
-                 arch_virt_to_phys(a).v);
+                 arch_virt_to_phys(prepare(start)).v);
     switch (r.error) {
     case SBI_SUCCESS:
+    case SBI_ERR_ALREADY_AVAILABLE: // it runs: if it waits for us, it has seen what it needs
         return OK;
     case SBI_ERR_NOT_SUPPORTED:
         return E_UNSUPPORTED;
-    case SBI_ERR_ALREADY_AVAILABLE:
-        return E_STATE;
     case SBI_ERR_INVALID_PARAM:
         return E_NOENT;
     default:
