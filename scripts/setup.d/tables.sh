@@ -19,7 +19,7 @@ declare -A PACKAGES=(
     [host]=""
     [tests]="libcmocka-dev:/usr/include/cmocka.h python3-pytest:/usr/lib/python3/dist-packages/pytest
              python3-pexpect:/usr/lib/python3/dist-packages/pexpect libcapstone-dev:/usr/include/capstone/capstone.h
-             device-tree-compiler:fdtput"
+             device-tree-compiler:fdtput u-boot-qemu:/usr/lib/u-boot/qemu-riscv64_smode/u-boot.bin"
     [checks]="clang-format:clang-format cppcheck:cppcheck"
     [fuzz]="clang:clang libclang-rt-dev:/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a"
 )

@@ -19,7 +19,8 @@ enum {
     OPT_TREE = 1,
     OPT_LOAD = 2,
     OPT_ENTRY = 4,
-    OPT_LOW = 8
+    OPT_LOW = 8,
+    OPT_RISCV = 16
 };
 
 struct input {
@@ -90,7 +91,7 @@ static void load(const struct image_source *src, const struct image_options *opt
 static void kernel(struct input *in, uint8_t options_byte)
 {
     const struct image_options options = {
-        .arch = "aarch64",
+        .arch = options_byte & OPT_RISCV ? "riscv64" : "aarch64",
         .has_load = options_byte & OPT_LOAD,
         .has_entry = options_byte & OPT_ENTRY,
         .load = ram_base + KIB(512),

@@ -43,6 +43,9 @@ AARCH64 = {
     "kernel_code": "1: nop\nb 1b",
     "load_raw": 0x4008_0000,
 
+    # Builds of U-Boot for this board, as files of Debian's package.
+    "u_boot": ["qemu_arm64/u-boot.bin"],
+
     # What a guest sees.
     "status": r"GICv3, RAM at 0x40000000",
     "board": [("cat /proc/device-tree/compatible", r"dummy-virt"), ("cat /proc/interrupts", r"GICv3|arch_timer"),
@@ -109,6 +112,8 @@ RISCV64 = {
     "exception": r"exception: scause",
     "kernel_code": "1: nop\nj 1b",
     "load_raw": 0x8020_0000,
+
+    "u_boot": ["qemu-riscv64_smode/u-boot.bin", "qemu-riscv64_smode/uboot.elf"],
 
     "status": r"PLIC, RAM at 0x80000000",
     "board": [("cat /proc/device-tree/compatible", r"riscv-virtio"), ("cat /proc/interrupts", r"SiFive PLIC"),

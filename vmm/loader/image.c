@@ -8,11 +8,18 @@
 #include <string.h>
 
 #include "kernel/lib/range.h"
+#include "vmm/loader/rv_entry.h"
 
 static const struct image_format *const formats[] = {
     &image_format_arm64, &image_format_riscv64, &image_format_elf64,
     &image_format_raw, // last: takes what nobody claims
 };
+
+// What an architecture's kernels tell by their first instructions.
+static const struct {
+    const char *arch;
+    enum status (*check)(const struct image_source *src, uint64_t off, struct load_error *error);
+} entry_checks[] = {{"riscv64", rv_entry_check}};
 
 enum status load_fail(struct load_error *error, enum status status, const char *fmt, ...)
 {
@@ -52,6 +59,34 @@ enum status image_copy(const struct image_source *src, uint64_t off, uint64_t le
     return OK;
 }
 
+// Where the entry point lies in the file; false when it is none of its bytes.
+static bool entry_offset(const struct image *img, uint64_t file_size, uint64_t *off)
+{
+    *off = img->entry;
+    for (unsigned i = 0; i < img->segment_count; i++) {
+        const struct image_segment *s = &img->segments[i];
+
+        if (range_contains(s->gpa, s->file_size, img->base + img->entry, 1)) {
+            *off = s->file_off + (img->base + img->entry - s->gpa);
+            return true;
+        }
+    }
+    return img->segment_count == 0 && img->entry < file_size;
+}
+
+static enum status check_entry(const struct image_source *src, const char *arch, const struct image *img,
+                               struct load_error *error)
+{
+    uint64_t off;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(entry_checks); i++) {
+        if (strcmp(arch, entry_checks[i].arch) == 0 && entry_offset(img, src->size, &off)) {
+            return entry_checks[i].check(src, off, error);
+        }
+    }
+    return OK;
+}
+
 enum status image_probe(const struct image_source *src, const struct image_options *opt, struct image *out,
                         struct load_error *error)
 {
@@ -68,7 +103,7 @@ enum status image_probe(const struct image_source *src, const struct image_optio
             return load_fail(error, E_UNSUPPORTED, "is a kernel for %s, the guest is %s", f->arch, opt->arch);
         }
         if (st != E_NOENT) {
-            return st;
+            return st == OK ? check_entry(src, opt->arch, out, error) : st;
         }
     }
     return load_fail(error, E_UNSUPPORTED, "is of no known format");

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "vmm/loader/image.h"
+#include "vmm/loader/rv_entry.h"
 
 #define RAW_OFFSET KIB(512)
 #define RAW_OFFSET_RISCV64 MIB(2)
@@ -42,12 +43,26 @@ static const struct foreign foreigners[] = {
 };
 
 // Bits 28 to 25 are 0, 1 or 3 in no A64 instruction (Arm ARM C4.1).
-static bool may_be_a64(uint32_t first_word)
+static bool may_be_a64(const uint8_t *head)
 {
-    uint32_t group = first_word >> 25 & 0xf;
+    uint32_t group = image_le32(head) >> 25 & 0xf;
 
     return group != 0 && group != 1 && group != 3;
 }
+
+static bool may_be_rv64(const uint8_t *head)
+{
+    return rv_may_begin_with(image_le16(head));
+}
+
+// Can a program begin like this?
+static const struct {
+    const char *arch, *kernel, *instruction;
+    bool (*may_be)(const uint8_t *head);
+} beginnings[] = {
+    {"aarch64", "an arm64", "an A64", may_be_a64},
+    {"riscv64", "a riscv64", "a RISC-V", may_be_rv64},
+};
 
 static bool is_plain_text(const uint8_t *p, uint64_t len)
 {
@@ -78,10 +93,13 @@ static enum status check_foreign(const struct image_source *src, const struct im
     if (is_plain_text(head, len)) {
         return load_fail(error, E_UNSUPPORTED, "is a text file, not a kernel");
     }
-    if (strcmp(opt->arch, "aarch64") == 0 && (len < 4 || !may_be_a64(image_le32(head)))) {
-        return load_fail(error, E_UNSUPPORTED,
-                         "is not an arm64 kernel: no Image or ELF header, and it does not begin with an A64 "
-                         "instruction; boot.load marks a raw image");
+    for (unsigned i = 0; i < ARRAY_SIZE(beginnings); i++) {
+        if (strcmp(opt->arch, beginnings[i].arch) == 0 && (len < 4 || !beginnings[i].may_be(head))) {
+            return load_fail(error, E_UNSUPPORTED,
+                             "is not %s kernel: no Image or ELF header, and it does not begin with %s "
+                             "instruction; boot.load marks a raw image",
+                             beginnings[i].kernel, beginnings[i].instruction);
+        }
     }
     return OK;
 }

@@ -148,6 +148,25 @@ static void test_arm64_for_another_guest(void **state)
 }
 
 // The same header but for the magic number.
+// The privilege mode of a riscv64 kernel, looked for where each format has its entry.
+static void test_riscv64_for_m_mode(void **state)
+{
+    (void)state;
+    options.arch = "riscv64";
+    put32(data, 0x00000013);
+    put32(data + 4, 0xf1402573); // csrr a0, mhartid
+    refused(E_UNSUPPORTED, "is built for M-mode");
+    options.has_load = true;
+    options.load = 0x80000000;
+    refused(E_UNSUPPORTED, "is built for M-mode");
+    put32(data + 4, 0x10002573); // csrr a0, sstatus
+    put32(data + 8, 0x0000006f);
+    assert_int_equal(probe(), OK);
+    options.has_load = false;
+    put32(data, 0);
+    refused(E_UNSUPPORTED, "is not a riscv64 kernel");
+}
+
 static void test_riscv64(void **state)
 {
     (void)state;
@@ -471,6 +490,7 @@ int main(void)
         cmocka_unit_test_setup(test_arm64_at_a_given_address, setup),
         cmocka_unit_test_setup(test_arm64_for_another_guest, setup),
         cmocka_unit_test_setup(test_riscv64, setup),
+        cmocka_unit_test_setup(test_riscv64_for_m_mode, setup),
         cmocka_unit_test_setup(test_arm64_truncated_is_found_by_its_sections, setup),
         cmocka_unit_test_setup(test_elf, setup),
         cmocka_unit_test_setup(test_elf_ignores_what_is_not_loaded, setup),
