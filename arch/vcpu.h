@@ -114,6 +114,8 @@ struct vcpu_upcalls {
     // A data access, by far the most frequent exit: gpa and `a` (but for offset and vcpu) are set. 0: a device has answered.
     // Otherwise nothing has happened, and exit() with VCPU_EXIT_MMIO is to be asked what to do.
     unsigned (*mmio)(struct arch_vcpu *av, struct io_access *a, gpa_t gpa);
+    // The guest waits for an interrupt, as exit() with VCPU_EXIT_IDLE: the usual way from one vCPU to another.
+    void (*idle)(struct arch_vcpu *av);
     // A host interrupt is pending: take and dispatch it, let the scheduler run.
     void (*host_irq)(struct arch_vcpu *av);
     // Called before every entry while av->requests is not zero. VCPU_LEAVE leaves.

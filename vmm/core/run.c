@@ -206,6 +206,14 @@ static unsigned run_mmio(struct arch_vcpu *av, struct io_access *a, gpa_t where)
     return io_bus_access(&v->vm->mmio, &v->mmio_cache, where.v, a);
 }
 
+static void run_idle(struct arch_vcpu *av)
+{
+    struct vcpu *v = vcpu_of(av);
+
+    v->exits[VCPU_EXIT_IDLE].count++;
+    vcpu_idle(v);
+}
+
 __attribute__((noinline)) static void timed_host_irq(struct vcpu *v)
 {
     uint64_t start = arch_time_now();
@@ -269,6 +277,7 @@ const char *vcpu_exit_name(enum vcpu_exit_kind kind)
 const struct vcpu_upcalls vcpu_upcalls = {
     .exit = run_exit,
     .mmio = run_mmio,
+    .idle = run_idle,
     .host_irq = run_host_irq,
     .requests = run_requests,
 };
