@@ -443,7 +443,7 @@ void thread_urge(struct thread *t, const _Atomic uint32_t *why, uint32_t bits)
     if (atomic_load_explicit(why, memory_order_relaxed) & bits) {
         local = promote(rq, t);
     }
-    spin_unlock(&rq->lock);
+    spin_unlock_masked(&rq->lock);
     arch_irq_restore(irq);
     local |= wake(t, true);
     if (local) {
