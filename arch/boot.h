@@ -23,15 +23,35 @@ struct boot_ranges {
     struct boot_range r[BOOT_RANGE_MAX];
 };
 
+// How the boot loader hands over; the same numbers in assembler.
+enum boot_protocol {
+    BOOT_FDT,       // a device tree: boot_info.fdt
+    BOOT_PVH,       // Xen's start_info (docs/misc/pvh.pandoc): boot_info.params
+    BOOT_MULTIBOOT2 // its information structure: boot_info.params
+};
+
+// I/O ports by which ACPI turns the machine off and resets it; 0 where there is none.
+struct boot_power {
+    uint16_t pm1a_control, pm1b_control;
+    uint8_t s5_type_a, s5_type_b; // SLP_TYP of \_S5
+    uint16_t smi_command;         // takes acpi_enable, where the firmware still has the registers
+    uint8_t acpi_enable;
+    uint8_t reset_value;
+    uint16_t reset_port;
+};
+
 struct boot_info {
     // Filled by arch/<a>/boot.
+    enum boot_protocol protocol;
+    hpa_t params;            // what the loader left, by protocol; 0 when nothing
     struct boot_range image; // everything the linker placed, with .bss; RAM that belongs to us
     hpa_t fdt;               // where the boot loader left the device tree; 0 when it left none
-    hpa_t acpi_rsdp;         // 0 when there is none
     uint64_t boot_cpu_hw_id; // MPIDR affinity, hart id or APIC id of the CPU that runs kernel_main()
     uint64_t boot_ticks;     // arch_time_now() as early as it could be read
 
     // Filled by the enumerator.
+    hpa_t acpi_rsdp;             // 0 when there is none
+    struct boot_power power;     // by ACPI
     const void *fdt_va;          // the checked device tree, mapped; NULL when there is none
     struct boot_ranges ram;      // sorted, not overlapping
     struct boot_ranges reserved; // RAM that must be preserved: memreserve, /reserved-memory, modules, the FDT

@@ -52,5 +52,9 @@ void arch_backtrace(const void *frame, uintptr_t stack_lo, uintptr_t stack_hi,
 // the scheduler switch threads. Returns on the same thread's stack, perhaps much later.
 void irq_dispatch(void);
 
+// I/O ports, 1, 2 or 4 bytes wide. Where there are none, reads give all ones. Any context.
+uint32_t arch_port_read(uint16_t port, unsigned size);
+void arch_port_write(uint16_t port, unsigned size, uint32_t v);
+
 // Short text of the CPU's own features for the banner, for example "Cortex-A57 r1p0, 44-bit PA". Never NULL.
 const char *arch_cpu_describe(void);

@@ -21,6 +21,9 @@ struct boot_info;
 // Adds all RAM of `bi` to the direct map. Once, boot CPU, after the enumerator and before page_init().
 void arch_map_ram(const struct boot_info *bi);
 
+// Makes tables of the firmware readable, which lie in RAM or not; NULL when that cannot be. Boot CPU, before arch_seal_image().
+const void *arch_map_firmware(hpa_t pa, uint64_t size);
+
 // Text and read-only data lose their last writable alias; what is marked read-only after init becomes so. Boot CPU, once.
 void arch_seal_image(void);
 

@@ -99,11 +99,6 @@ struct vcpu_exit {
 #define VCPU_CALL_CONSOLE_GETC ((UINT64_C(1) << 32) + 5)
 #define VCPU_CALL_STOLEN_TIME \
     ((UINT64_C(1) << 32) + 6) // result[0]: where the caller's record is; unhandled: nowhere
-#define VCPU_CALL_STOLEN_SHARE \
-    ((UINT64_C(1) << 32) +     \
-     7) // args[0]: where in its memory the caller wants it, as stolen_share(); result[0]: its status
-#define VCPU_CALL_CODE_CHECK \
-    ((UINT64_C(1) << 32) + 8) // args[0]: guest physical address; unhandled: no code can be there
 
 // What the neutral core does about an exit, as seen by the architecture.
 enum vcpu_verdict {
@@ -119,8 +114,11 @@ struct vcpu_upcalls {
     // A data access, by far the most frequent exit: gpa and `a` (but for offset and vcpu) are set. 0: a device has answered.
     // Otherwise nothing has happened, and exit() with VCPU_EXIT_MMIO is to be asked what to do.
     unsigned (*mmio)(struct arch_vcpu *av, struct io_access *a, gpa_t gpa);
-    // The guest waits for an interrupt, as exit() with VCPU_EXIT_IDLE: the usual way from one vCPU to another.
-    void (*idle)(struct arch_vcpu *av);
+    // The guest can take an interrupt now, and has to be told which (x86_64): its vector, which is in service from now on;
+    // negative when none waits any more. Asked for while arch_vcpu_set_irq() says that one does.
+    int (*take_irq)(struct arch_vcpu *av);
+    // The guest's memory, for decoding its instructions and page tables; false when that is not (all) RAM.
+    bool (*read)(struct arch_vcpu *av, gpa_t gpa, void *buf, unsigned len);
     // A host interrupt is pending: take and dispatch it, let the scheduler run.
     void (*host_irq)(struct arch_vcpu *av);
     // Called before every entry while av->requests is not zero. VCPU_LEAVE leaves.

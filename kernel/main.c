@@ -7,8 +7,7 @@
 #include "arch/time.h"
 #include "arch/virt.h"
 #include "kernel/cpu/cpu.h"
-#include "kernel/dev/fdt_boot.h"
-#include "kernel/dev/fdt_enum.h"
+#include "kernel/dev/firmware.h"
 #include "kernel/dev/hw_desc.h"
 #include "kernel/dev/random.h"
 #include "kernel/irq/irq.h"
@@ -35,7 +34,7 @@ static void must(enum status s, const char *what)
 
 static void init_memory(struct boot_info *bi)
 {
-    must(fdt_boot_scan(bi), "device tree (was one passed in x0 / a1?)");
+    must(firmware_scan_memory(bi), "no description of the machine from the boot loader");
     arch_map_ram(bi);
     must(page_init(bi), "page allocator");
     must(vmap_init(), "address space");
@@ -43,7 +42,7 @@ static void init_memory(struct boot_info *bi)
 
 static void init_devices(struct boot_info *bi)
 {
-    must(fdt_enum_scan(bi), "device enumeration");
+    must(firmware_scan_hardware(bi), "device enumeration");
     dev_probe(DRIVER_IRQCHIP);
     if (!irq_chip()) {
         panic("no interrupt controller that Lodge knows");

@@ -5,3 +5,6 @@ endif
 ifeq ($(ARCH),riscv64)
 driver-objs += drivers/irqchip/riscv_intc.o drivers/irqchip/plic.o drivers/irqchip/aplic.o drivers/irqchip/imsic.o
 endif
+ifeq ($(ARCH),x86_64)
+driver-objs += drivers/irqchip/apic.o
+endif

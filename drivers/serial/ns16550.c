@@ -3,6 +3,7 @@
 // A 16550 UART and its kin (PC16550D data sheet), used as the host's console: output polled and bounded in
 // time, input by interrupt where it has one. Line settings are the firmware's. Registers lie "reg-shift"
 // apart and are accessed with the width that "reg-io-width" says.
+#include "arch/cpu.h"
 #include "kernel/dev/hw_desc.h"
 #include "kernel/irq/irq.h"
 #include "kernel/log/console.h"
@@ -35,7 +36,8 @@ enum uart_reg {
 #define RX_BURST_MAX 4096 // characters taken in one interrupt; far more than any FIFO holds
 #define TX_WAIT_US 20000u // a FIFO that does not drain for this long: the character is dropped
 
-static volatile void *regs;
+static volatile void *regs; // NULL: I/O ports
+static uint16_t port;
 static uint32_t reg_shift;
 static bool wide; // 32-bit accesses
 static void (*input)(char c);
@@ -44,6 +46,9 @@ static uint32_t uart_read(enum uart_reg reg)
 {
     size_t off = (size_t)reg << reg_shift;
 
+    if (!regs) {
+        return arch_port_read((uint16_t)(port + off), 1);
+    }
     return wide ? mmio_read32(regs, off) & 0xff : mmio_read8(regs, off);
 }
 
@@ -51,7 +56,9 @@ static void uart_write(enum uart_reg reg, uint32_t value)
 {
     size_t off = (size_t)reg << reg_shift;
 
-    if (wide) {
+    if (!regs) {
+        arch_port_write((uint16_t)(port + off), 1, value);
+    } else if (wide) {
         mmio_write32(regs, off, value);
     } else {
         mmio_write8(regs, off, (uint8_t)value);
@@ -153,8 +160,9 @@ static enum status ns16550_probe(const struct hw_desc *hw)
         return E_UNSUPPORTED;
     }
     wide = width == 4;
-    regs = mmio_map(hw->regs[0].base, (uint64_t)UART_REGS << reg_shift);
-    if (!regs) {
+    port = (uint16_t)hw->regs[0].base.v;
+    regs = hw->regs[0].port ? NULL : mmio_map(hw->regs[0].base, (uint64_t)UART_REGS << reg_shift);
+    if (!regs && !hw->regs[0].port) {
         return E_NOMEM;
     }
     set_up();
@@ -173,7 +181,7 @@ static enum status ns16550_probe(const struct hw_desc *hw)
     return OK;
 }
 
-static const char *const ns16550_ids[] = {"ns16550a", "ns16550", "snps,dw-apb-uart", NULL};
+static const char *const ns16550_ids[] = {"ns16550a", "ns16550", "snps,dw-apb-uart", "PNP0501", NULL};
 
 static const struct driver ns16550_driver = {
     .name = "ns16550",

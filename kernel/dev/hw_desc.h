@@ -18,13 +18,17 @@ struct hw_irq {
 // riscv64: source n of the external controller (PLIC, APLIC) has this number + n at the root.
 #define HW_RISCV_SOURCE 32u
 
+// x86_64: global system interrupt n has this number + n.
+#define HW_ACPI_GSI 16u
+
 struct hw_desc {
     const char *name;            // the enumerator's own name for it, for messages
     const char *ids[HW_IDS_MAX]; // FDT "compatible" strings, ACPI HIDs, "pci:vvvv:dddd"
     unsigned id_count;
     struct {
-        hpa_t base;
+        hpa_t base; // or the first I/O port
         uint64_t size;
+        bool port;
     } regs[HW_REGS_MAX];
     unsigned reg_count;
     struct hw_irq irqs[HW_IRQS_MAX];

@@ -57,6 +57,7 @@ bool early_map_init(struct early_map *m, const struct early_format *format, uint
 static uint64_t map_one(struct early_map *m, uint64_t va, uint64_t pa, uint64_t size, enum early_kind kind)
 {
     const struct early_format *f = &m->format;
+    unsigned largest = f->largest_shift ? f->largest_shift : LARGEST_SHIFT;
     uint64_t table = m->root;
 
     for (unsigned shift = top_shift(m);; shift -= INDEX_BITS) {
@@ -65,8 +66,8 @@ static uint64_t map_one(struct early_map *m, uint64_t va, uint64_t pa, uint64_t 
         bool last = shift == PAGE_SHIFT;
 
         if (!(*entry & f->valid)) {
-            if (last || (shift <= LARGEST_SHIFT && is_aligned(va | pa, page) && size >= page)) {
-                *entry = pa >> f->pa_shift | f->leaf[kind] | (last ? f->page : 0);
+            if (last || (shift <= largest && is_aligned(va | pa, page) && size >= page)) {
+                *entry = pa >> f->pa_shift | f->leaf[kind] | (last ? f->page : f->block);
                 return page;
             }
             uint64_t next = table_new(m);

@@ -19,12 +19,14 @@ enum early_kind {
 struct early_format {
     uint64_t leaf[EARLY_KINDS];      // attributes of a mapping
     uint64_t page;                   // further bits of a 4 KiB leaf
+    uint64_t block;                  // further bits of a larger leaf
     uint64_t valid;                  // set in every entry that means something
     uint64_t table, table_mask;      // a pointer to the next level: (entry & table_mask) == table
     uint64_t write_set, write_clear; // what takes the write permission of a leaf
     uint64_t pa_mask;                // the address in an entry: (entry & pa_mask) << pa_shift
     unsigned pa_shift;
-    unsigned levels; // of 512 entries each
+    unsigned levels;        // of 512 entries each
+    unsigned largest_shift; // of a leaf's size; 0: 1 GiB
 };
 
 struct early_map {
@@ -42,7 +44,7 @@ struct early_range {
 // Takes the root from the pool, with tables reached at their physical addresses; false when the pool is empty.
 bool early_map_init(struct early_map *m, const struct early_format *format, uint64_t pool, uint64_t pool_end);
 
-// Maps [va, va + size) to pa with the largest pages that fit, up to 1 GiB; what is mapped already stays. All 4 KiB-aligned.
+// Maps [va, va + size) to pa with the largest pages that fit; what is mapped already stays. All 4 KiB-aligned.
 // False when the pool is empty.
 bool early_map(struct early_map *m, uint64_t va, uint64_t pa, uint64_t size, enum early_kind kind);
 

@@ -45,6 +45,9 @@ struct virqchip_ops {
     bool (*sysreg)(struct virqchip *chip, unsigned vcpu, unsigned number, bool write, uint64_t set,
                    uint64_t clear, uint64_t *old);
 
+    // x86_64: the vCPU takes the interrupt that pending() told of: its vector, or negative. On its own CPU, interrupts masked.
+    int (*acknowledge)(struct virqchip *chip, unsigned vcpu);
+
     uint32_t (*save)(const struct virqchip *chip, void *buf, uint32_t size); // bytes needed or written
     enum status (*restore)(struct virqchip *chip, const void *buf, uint32_t size);
 };

@@ -206,12 +206,16 @@ static unsigned run_mmio(struct arch_vcpu *av, struct io_access *a, gpa_t where)
     return io_bus_access(&v->vm->mmio, &v->mmio_cache, where.v, a);
 }
 
-static void run_idle(struct arch_vcpu *av)
+static int run_take_irq(struct arch_vcpu *av)
 {
-    struct vcpu *v = vcpu_of(av);
+    struct virqchip *chip = vcpu_of(av)->vm->irqchip;
 
-    v->exits[VCPU_EXIT_IDLE].count++;
-    vcpu_idle(v);
+    return chip && chip->ops->acknowledge ? chip->ops->acknowledge(chip, vcpu_of(av)->index) : -1;
+}
+
+static bool run_read(struct arch_vcpu *av, gpa_t where, void *buf, unsigned len)
+{
+    return gmem_read(&vcpu_of(av)->vm->gmem, where, buf, len, NULL) == OK;
 }
 
 __attribute__((noinline)) static void timed_host_irq(struct vcpu *v)
@@ -277,7 +281,8 @@ const char *vcpu_exit_name(enum vcpu_exit_kind kind)
 const struct vcpu_upcalls vcpu_upcalls = {
     .exit = run_exit,
     .mmio = run_mmio,
-    .idle = run_idle,
+    .take_irq = run_take_irq,
+    .read = run_read,
     .host_irq = run_host_irq,
     .requests = run_requests,
 };

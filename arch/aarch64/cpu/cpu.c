@@ -160,3 +160,17 @@ const char *arch_cpu_describe(void)
     }
     return "unknown CPU model";
 }
+
+// There are no I/O ports.
+uint32_t arch_port_read(uint16_t port, unsigned size)
+{
+    (void)port;
+    return UINT32_MAX >> (32 - 8 * size);
+}
+
+void arch_port_write(uint16_t port, unsigned size, uint32_t v)
+{
+    (void)port;
+    (void)size;
+    (void)v;
+}

@@ -38,6 +38,14 @@ uint64_t arch_vmap_size(void)
     return VMAP_SIZE;
 }
 
+// The device tree is mapped by the boot code, and there is no ACPI.
+const void *arch_map_firmware(hpa_t pa, uint64_t size)
+{
+    (void)pa;
+    (void)size;
+    return NULL;
+}
+
 // The direct map holds RAM without the image's text and read-only data, which have no writable alias.
 void arch_map_ram(const struct boot_info *bi)
 {
@@ -105,8 +113,7 @@ void arch_tlb_flush_guest(unsigned vmid, gpa_t base, uint64_t size)
 
 void arch_tlb_flush_guest_local(void)
 {
-    // The first ISB: the guest may just have been loaded.
-    asm volatile("isb\n\tdsb nshst\n\ttlbi vmalle1\n\tdsb nsh\n\tisb" ::: "memory");
+    asm volatile("dsb nshst\n\ttlbi vmalle1\n\tdsb nsh\n\tisb" ::: "memory");
 }
 
 static uint64_t dcache_line(void)

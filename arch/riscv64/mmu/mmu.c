@@ -64,6 +64,14 @@ uint64_t arch_vmap_size(void)
     return VMAP_SIZE;
 }
 
+// The device tree is mapped by the boot code, and there is no ACPI.
+const void *arch_map_firmware(hpa_t pa, uint64_t size)
+{
+    (void)pa;
+    (void)size;
+    return NULL;
+}
+
 // The direct map holds RAM without the image's text and read-only data, which have no writable alias.
 void arch_map_ram(const struct boot_info *bi)
 {

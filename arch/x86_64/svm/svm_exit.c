@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Exit codes and what comes with them (AMD APM vol. 2, appendix C; 15.10.2 for ports, 15.25.6 for nested faults).
+#include "arch/x86_64/svm/svm_local.h"
+
+#define IOIO_IN BIT64(0)
+#define IOIO_STRING BIT64(2)
+#define IOIO_REP BIT64(3)
+#define IOIO_SIZE_SHIFT 4
+#define NPF_WRITE BIT64(1)
+#define NPF_FETCH BIT64(4)
+#define NPF_WALK BIT64(33)
+
+static void decode_io(const struct vmcb_control *c, struct x86_exit *out)
+{
+    out->io.port = (uint16_t)(c->exit_info1 >> 16);
+    out->io.size = (uint8_t)(c->exit_info1 >> IOIO_SIZE_SHIFT & 7);
+    out->io.in = (c->exit_info1 & IOIO_IN) != 0;
+    out->io.string = (c->exit_info1 & IOIO_STRING) != 0;
+    out->io.rep = (c->exit_info1 & IOIO_REP) != 0;
+}
+
+static void decode_msr(const struct vmcb_control *c, struct x86_exit *out)
+{
+    out->msr.write = c->exit_info1 == 1;
+}
+
+static void decode_fault(const struct vmcb_control *c, struct x86_exit *out)
+{
+    out->fault.gpa = c->exit_info2;
+    out->fault.write = (c->exit_info1 & NPF_WRITE) != 0;
+    out->fault.fetch = (c->exit_info1 & NPF_FETCH) != 0;
+    out->fault.walk = (c->exit_info1 & NPF_WALK) != 0;
+}
+
+struct code {
+    uint16_t code;
+    uint8_t kind;
+    uint8_t length; // of the plain instruction
+    void (*details)(const struct vmcb_control *c, struct x86_exit *out);
+};
+
+static const struct code codes[] = {
+    {VMEXIT_INTR, X86_EXIT_INTERRUPT, 0, NULL},
+    {VMEXIT_NMI, X86_EXIT_NOTHING, 0, NULL},
+    {VMEXIT_MSR, X86_EXIT_MSR, 2, decode_msr},
+    {VMEXIT_IOIO, X86_EXIT_IO, 0, decode_io},
+    {VMEXIT_NPF, X86_EXIT_NESTED_FAULT, 0, decode_fault},
+    {VMEXIT_HLT, X86_EXIT_HLT, 1, NULL},
+    {VMEXIT_VMMCALL, X86_EXIT_CALL, 3, NULL},
+    {VMEXIT_CPUID, X86_EXIT_CPUID, 2, NULL},
+    {VMEXIT_VINTR, X86_EXIT_WINDOW, 0, NULL},
+    {VMEXIT_XSETBV, X86_EXIT_XSETBV, 3, NULL},
+    {VMEXIT_WBINVD, X86_EXIT_WBINVD, 2, NULL},
+    {VMEXIT_INVD, X86_EXIT_WBINVD, 2, NULL},
+    {VMEXIT_SHUTDOWN, X86_EXIT_SHUTDOWN, 0, NULL},
+    {VMEXIT_INIT, X86_EXIT_NOTHING, 0, NULL},
+    {VMEXIT_MC, X86_EXIT_NOTHING, 0, NULL},
+};
+
+// Instructions that the guest does not have: those of SVM itself, MONITOR and MWAIT, RDPMC, task switches apart.
+static enum x86_exit_kind other(uint64_t code)
+{
+    if ((code >= VMEXIT_VMRUN && code <= VMEXIT_SKINIT) || code == VMEXIT_INVLPGA || code == VMEXIT_RDPMC ||
+        (code >= VMEXIT_MONITOR && code <= VMEXIT_MWAIT_COND)) {
+        return X86_EXIT_UNDEFINED;
+    }
+    return code == VMEXIT_INVALID ? X86_EXIT_FAILED : X86_EXIT_UNKNOWN;
+}
+
+void svm_decode(const struct svm_vcpu *sv, struct x86_exit *out)
+{
+    const struct vmcb_control *c = &sv->vmcb->control;
+
+    out->reason = c->exit_code;
+    out->info[0] = c->exit_info1;
+    out->info[1] = c->exit_info2;
+    out->length = 0;
+    for (unsigned i = 0; i < ARRAY_SIZE(codes); i++) {
+        if (codes[i].code == c->exit_code) {
+            out->kind = (enum x86_exit_kind)codes[i].kind;
+            out->length = codes[i].length;
+            if (codes[i].details) {
+                codes[i].details(c, out);
+            }
+            if (out->kind == X86_EXIT_IO) {
+                out->length = (uint32_t)(c->exit_info2 - sv->vmcb->save.rip);
+            }
+            return;
+        }
+    }
+    out->kind = other(c->exit_code);
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Between the files of arch/x86_64/svm.
+#pragma once
+
+#include "arch/x86_64/svm/vmcb.h"
+#include "arch/x86_64/virt/ops.h"
+
+struct svm_vcpu {
+    struct vmcb *vmcb;
+    hpa_t vmcb_pa;
+    uint32_t generation; // of its ASID; 0: none
+    unsigned cpu;        // where that is
+};
+
+// svm_exit.c: the exit in neutral words. Instructions whose length the hardware does not tell have that of their plain form: a
+// prefixed one harms only its guest.
+void svm_decode(const struct svm_vcpu *sv, struct x86_exit *out);
+
+// svm_regs.c
+uint64_t svm_get(const struct arch_vcpu *av, enum x86_field f);
+void svm_set(struct arch_vcpu *av, enum x86_field f, uint64_t v);
+void svm_get_segment(const struct arch_vcpu *av, enum x86_segment s, struct x86_seg *out);
+void svm_set_segment(struct arch_vcpu *av, enum x86_segment s, const struct x86_seg *in);
+bool svm_get_msr(const struct arch_vcpu *av, uint32_t msr, uint64_t *out);
+bool svm_set_msr(struct arch_vcpu *av, uint32_t msr, uint64_t v);

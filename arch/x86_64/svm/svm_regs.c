@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A guest's registers in its VMCB.
+#include "arch/x86_64/svm/svm_local.h"
+
+#define MSR_SYSENTER_CS 0x174
+#define MSR_SYSENTER_ESP 0x175
+#define MSR_SYSENTER_EIP 0x176
+
+static uint64_t *field_of(const struct arch_vcpu *av, enum x86_field f)
+{
+    struct vmcb_save *s = &((const struct svm_vcpu *)av->vendor)->vmcb->save;
+    uint64_t *const fields[X86_FIELD_COUNT] = {
+        [X86_RIP] = &s->rip, [X86_RFLAGS] = &s->rflags, [X86_CR0] = &s->cr0,   [X86_CR2] = &s->cr2,
+        [X86_CR3] = &s->cr3, [X86_CR4] = &s->cr4,       [X86_EFER] = &s->efer,
+    };
+
+    return fields[f];
+}
+
+// The guest does not see that its EFER has SVME set: VMRUN wants it.
+uint64_t svm_get(const struct arch_vcpu *av, enum x86_field f)
+{
+    uint64_t v;
+
+    if (f == X86_CR8) {
+        return ((const struct svm_vcpu *)av->vendor)->vmcb->control.v_intr & V_TPR;
+    }
+    v = *field_of(av, f);
+    return f == X86_EFER ? v & ~(uint64_t)EFER_SVME : v;
+}
+
+void svm_set(struct arch_vcpu *av, enum x86_field f, uint64_t v)
+{
+    if (f == X86_CR8) {
+        struct vmcb_control *c = &((struct svm_vcpu *)av->vendor)->vmcb->control;
+
+        c->v_intr = (c->v_intr & ~V_TPR) | (v & V_TPR);
+        return;
+    }
+    *field_of(av, f) = f == X86_EFER ? v | EFER_SVME : v;
+}
+
+static struct vmcb_seg *segment_of(const struct arch_vcpu *av, enum x86_segment seg)
+{
+    struct vmcb_save *s = &((const struct svm_vcpu *)av->vendor)->vmcb->save;
+    struct vmcb_seg *const segments[X86_SEGMENT_COUNT] = {
+        [X86_ES] = &s->es,     [X86_CS] = &s->cs,     [X86_SS] = &s->ss,     [X86_DS] = &s->ds,
+        [X86_FS] = &s->fs,     [X86_GS] = &s->gs,     [X86_LDTR] = &s->ldtr, [X86_TR] = &s->tr,
+        [X86_GDTR] = &s->gdtr, [X86_IDTR] = &s->idtr,
+    };
+
+    return segments[seg];
+}
+
+void svm_get_segment(const struct arch_vcpu *av, enum x86_segment s, struct x86_seg *out)
+{
+    const struct vmcb_seg *seg = segment_of(av, s);
+
+    *out = (struct x86_seg){
+        .base = seg->base, .limit = seg->limit, .selector = seg->selector, .attr = seg->attr};
+}
+
+void svm_set_segment(struct arch_vcpu *av, enum x86_segment s, const struct x86_seg *in)
+{
+    *segment_of(av, s) =
+        (struct vmcb_seg){.base = in->base, .limit = in->limit, .selector = in->selector, .attr = in->attr};
+    if (s == X86_SS) {
+        ((struct svm_vcpu *)av->vendor)->vmcb->save.cpl = in->attr >> 5 & 3;
+    }
+}
+
+static uint64_t *msr_of(const struct arch_vcpu *av, uint32_t msr)
+{
+    struct vmcb_save *s = &((const struct svm_vcpu *)av->vendor)->vmcb->save;
+
+    switch (msr) {
+    case MSR_SYSENTER_CS:
+        return &s->sysenter_cs;
+    case MSR_SYSENTER_ESP:
+        return &s->sysenter_esp;
+    case MSR_SYSENTER_EIP:
+        return &s->sysenter_eip;
+    case MSR_PAT:
+        return &s->g_pat;
+    case MSR_STAR:
+        return &s->star;
+    case MSR_LSTAR:
+        return &s->lstar;
+    case MSR_CSTAR:
+        return &s->cstar;
+    case MSR_SFMASK:
+        return &s->sfmask;
+    case MSR_FS_BASE:
+        return (uint64_t *)(uintptr_t)((uintptr_t)&s->fs + offsetof(struct vmcb_seg, base));
+    case MSR_GS_BASE:
+        return (uint64_t *)(uintptr_t)((uintptr_t)&s->gs + offsetof(struct vmcb_seg, base));
+    case MSR_KERNEL_GS_BASE:
+        return &s->kernel_gs_base;
+    default:
+        return NULL;
+    }
+}
+
+bool svm_get_msr(const struct arch_vcpu *av, uint32_t msr, uint64_t *out)
+{
+    const uint64_t *p = msr_of(av, msr);
+
+    *out = p ? *p : 0;
+    return p != NULL;
+}
+
+bool svm_set_msr(struct arch_vcpu *av, uint32_t msr, uint64_t v)
+{
+    uint64_t *p = msr_of(av, msr);
+
+    if (p) {
+        *p = v;
+    }
+    return p != NULL;
+}

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A vCPU's life in the guest: entries and exits, one handler for each kind of exit, virtual interrupts.
+#include <stdatomic.h>
+
+#include "arch/cpu.h"
+#include "arch/x86_64/virt/virt_local.h"
+
+#define KVM_ENOSYS 1000 // what a hypercall that does not exist returns, negative
+
+typedef enum vcpu_verdict (*exit_handler)(struct arch_vcpu *av, struct x86_exit *x);
+
+void x86_advance(struct arch_vcpu *av, uint32_t length)
+{
+    x86_ops->set(av, X86_RIP, x86_ops->get(av, X86_RIP) + length);
+    x86_ops->clear_shadow(av);
+}
+
+// ---- handlers ----------------------------------------
+
+static enum vcpu_verdict exit_nothing(struct arch_vcpu *av, struct x86_exit *x)
+{
+    (void)av;
+    (void)x;
+    return VCPU_RESUME;
+}
+
+// The interrupt is taken, which tells its vector, but not yet handled: that is the upcall's part.
+static enum vcpu_verdict exit_interrupt(struct arch_vcpu *av, struct x86_exit *x)
+{
+    (void)x;
+    arch_irq_take();
+    av->up->host_irq(av);
+    return VCPU_RESUME;
+}
+
+static enum vcpu_verdict exit_cpuid(struct arch_vcpu *av, struct x86_exit *x)
+{
+    struct cpuid r = x86_guest_cpuid(av, (uint32_t)av->r[X86_RAX], (uint32_t)av->r[X86_RCX]);
+
+    av->r[X86_RAX] = r.eax;
+    av->r[X86_RBX] = r.ebx;
+    av->r[X86_RCX] = r.ecx;
+    av->r[X86_RDX] = r.edx;
+    x86_advance(av, x->length);
+    return VCPU_RESUME;
+}
+
+static enum vcpu_verdict exit_hlt(struct arch_vcpu *av, struct x86_exit *x)
+{
+    struct vcpu_exit e = {.kind = VCPU_EXIT_IDLE};
+
+    x86_advance(av, x->length);
+    return av->up->exit(av, &e);
+}
+
+static enum vcpu_verdict exit_call(struct arch_vcpu *av, struct x86_exit *x)
+{
+    av->r[X86_RAX] = (uint64_t)-KVM_ENOSYS;
+    x86_advance(av, x->length);
+    return VCPU_RESUME;
+}
+
+static enum vcpu_verdict exit_io(struct arch_vcpu *av, struct x86_exit *x)
+{
+    uint64_t mask = MASK64(0, 8 * x->io.size);
+    struct vcpu_exit e = {.kind = VCPU_EXIT_PIO,
+                          .pio = {.port = x->io.port,
+                                  .value = (uint32_t)(av->r[X86_RAX] & mask),
+                                  .size = x->io.size,
+                                  .write = !x->io.in}};
+    enum vcpu_verdict verdict;
+
+    if (x->io.string) {
+        x86_fault(av, X86_GP, 0);
+        return VCPU_RESUME;
+    }
+    verdict = av->up->exit(av, &e);
+    if (x->io.in) {
+        // 32-bit results clear the upper half, smaller ones leave the rest.
+        av->r[X86_RAX] = x->io.size == 4 ? e.pio.value : (av->r[X86_RAX] & ~mask) | (e.pio.value & mask);
+    }
+    x86_advance(av, x->length);
+    return verdict;
+}
+
+static enum vcpu_verdict exit_msr(struct arch_vcpu *av, struct x86_exit *x)
+{
+    uint32_t msr = (uint32_t)av->r[X86_RCX];
+    uint64_t v = av->r[X86_RDX] << 32 | (uint32_t)av->r[X86_RAX];
+    bool ok = x->msr.write ? x86_msr_write(av, msr, v) : x86_msr_read(av, msr, &v);
+
+    if (!ok) {
+        x86_fault(av, X86_GP, 0);
+        return VCPU_RESUME;
+    }
+    if (!x->msr.write) {
+        av->r[X86_RAX] = (uint32_t)v;
+        av->r[X86_RDX] = v >> 32;
+    }
+    x86_advance(av, x->length);
+    return VCPU_RESUME;
+}
+
+static enum vcpu_verdict exit_xsetbv(struct arch_vcpu *av, struct x86_exit *x)
+{
+    uint64_t v = av->r[X86_RDX] << 32 | (uint32_t)av->r[X86_RAX];
+
+    if (av->r[X86_RCX] & UINT32_MAX || !fp_set_xcr0(av, v)) {
+        x86_fault(av, X86_GP, 0);
+    } else {
+        x86_advance(av, x->length);
+    }
+    return VCPU_RESUME;
+}
+
+static enum vcpu_verdict exit_skip(struct arch_vcpu *av, struct x86_exit *x)
+{
+    x86_advance(av, x->length);
+    return VCPU_RESUME;
+}
+
+static enum vcpu_verdict exit_undefined(struct arch_vcpu *av, struct x86_exit *x)
+{
+    (void)x;
+    x86_fault(av, X86_UD, -1);
+    return VCPU_RESUME;
+}
+
+static enum vcpu_verdict give_up(struct arch_vcpu *av, const struct x86_exit *x, enum vcpu_exit_kind kind,
+                                 const char *reason)
+{
+    struct vcpu_exit e = {.kind = kind, .fault = {.reason = reason, .syndrome = x->reason}};
+
+    if (x->kind == X86_EXIT_NESTED_FAULT) {
+        e.fault.gpa = gpa(x->fault.gpa);
+        e.fault.gpa_valid = true;
+    }
+    return av->up->exit(av, &e);
+}
+
+static enum vcpu_verdict exit_shutdown(struct arch_vcpu *av, struct x86_exit *x)
+{
+    return give_up(av, x, VCPU_EXIT_FAULT, "triple fault");
+}
+
+static enum vcpu_verdict exit_failed(struct arch_vcpu *av, struct x86_exit *x)
+{
+    return give_up(av, x, VCPU_EXIT_ENTRY_FAILED, "the CPU refuses to enter the guest");
+}
+
+static enum vcpu_verdict exit_unknown(struct arch_vcpu *av, struct x86_exit *x)
+{
+    return give_up(av, x, VCPU_EXIT_FAULT, "an exit that the hypervisor does not know");
+}
+
+static enum vcpu_verdict exit_nested_fault(struct arch_vcpu *av, struct x86_exit *x)
+{
+    return give_up(av, x, VCPU_EXIT_FAULT, "access to memory that is not there");
+}
+
+static const exit_handler handlers[X86_EXIT_COUNT] = {
+    [X86_EXIT_NOTHING] = exit_nothing,
+    [X86_EXIT_INTERRUPT] = exit_interrupt,
+    [X86_EXIT_CPUID] = exit_cpuid,
+    [X86_EXIT_HLT] = exit_hlt,
+    [X86_EXIT_CALL] = exit_call,
+    [X86_EXIT_IO] = exit_io,
+    [X86_EXIT_MSR] = exit_msr,
+    [X86_EXIT_XSETBV] = exit_xsetbv,
+    [X86_EXIT_WINDOW] = exit_nothing,
+    [X86_EXIT_NESTED_FAULT] = exit_nested_fault,
+    [X86_EXIT_UNDEFINED] = exit_undefined,
+    [X86_EXIT_WBINVD] = exit_skip,
+    [X86_EXIT_SHUTDOWN] = exit_shutdown,
+    [X86_EXIT_FAILED] = exit_failed,
+    [X86_EXIT_UNKNOWN] = exit_unknown,
+};
+
+// ---- the loop ----------------------------------------
+
+// The controller's best interrupt goes in as soon as the guest can take one.
+static void offer_interrupt(struct arch_vcpu *av)
+{
+    bool waits = av->irq_lines & VCPU_LINE_IRQ;
+
+    if (waits && x86_ops->can_interrupt(av)) {
+        int vector = av->up->take_irq(av);
+
+        if (vector >= 0) {
+            x86_ops->inject(av, X86_EVENT_INTERRUPT, (uint8_t)vector, -1);
+        }
+        waits = av->irq_lines & VCPU_LINE_IRQ;
+    }
+    x86_ops->want_window(av, waits);
+}
+
+void arch_vcpu_run(struct arch_vcpu *av)
+{
+    enum vcpu_verdict verdict = VCPU_RESUME;
+
+    while (verdict != VCPU_LEAVE) {
+        struct x86_exit x;
+
+        if (atomic_load_explicit(&av->requests, memory_order_relaxed) && av->up->requests(av) == VCPU_LEAVE) {
+            return;
+        }
+        offer_interrupt(av);
+        x86_ops->enter(av, &x);
+        verdict = handlers[x.kind](av, &x);
+    }
+}

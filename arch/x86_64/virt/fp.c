@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The guest's x87, SSE and AVX state, which stays in the registers until another vCPU takes the core (Intel SDM vol. 1,
+// chapter 13). With XSAVE where the CPU has it, else with FXSAVE. XCR0 is the guest's while it is loaded.
+#include <string.h>
+
+#include "arch/x86_64/virt/virt_local.h"
+#include "kernel/mm/page.h"
+
+#define CPUID1_ECX_XSAVE BIT64(26)
+#define XCR0_X87 BIT64(0)
+#define XCR0_SSE BIT64(1)
+#define XCR0_AVX BIT64(2)
+#define XCR0_AVX512 MASK64(5, 3)
+#define XCR0_KNOWN (XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512)
+#define AREA_ORDER 0 // AVX-512 needs 2696 bytes
+#define FCW_RESET 0x37F
+#define MXCSR_RESET 0x1F80
+#define AREA_FCW 0
+#define AREA_MXCSR 24
+
+void fp_xsave(void *area, uint64_t mask);
+void fp_xrstor(const void *area, uint64_t mask);
+void fp_fxsave(void *area);
+void fp_fxrstor(const void *area);
+
+static bool has_xsave(void)
+{
+    return (cpuid_read(1, 0).ecx & CPUID1_ECX_XSAVE) != 0;
+}
+
+uint64_t fp_features(void)
+{
+    static uint64_t features; // the same on all CPUs
+    struct cpuid r;
+
+    if (features || !has_xsave()) {
+        return features;
+    }
+    r = cpuid_read(0xD, 0);
+    features = ((uint64_t)r.edx << 32 | r.eax) & XCR0_KNOWN;
+    return features;
+}
+
+static void xcr0_write(uint64_t v)
+{
+    asm volatile("xsetbv" ::"c"(0), "a"((uint32_t)v), "d"((uint32_t)(v >> 32)) : "memory");
+}
+
+enum status fp_create(struct arch_vcpu *av)
+{
+    av->fp = page_alloc_zeroed(AREA_ORDER);
+    return av->fp ? OK : E_NOMEM;
+}
+
+void fp_destroy(struct arch_vcpu *av)
+{
+    memset(av->fp, 0, PAGE_SIZE << AREA_ORDER);
+    page_free(av->fp, AREA_ORDER);
+}
+
+void fp_reset(struct arch_vcpu *av)
+{
+    uint16_t fcw = FCW_RESET;
+    uint32_t mxcsr = MXCSR_RESET;
+
+    memset(av->fp, 0, PAGE_SIZE << AREA_ORDER);
+    memcpy((char *)av->fp + AREA_FCW, &fcw, sizeof(fcw));
+    memcpy((char *)av->fp + AREA_MXCSR, &mxcsr, sizeof(mxcsr));
+    av->xcr0 = XCR0_X87;
+}
+
+void fp_load(struct arch_vcpu *av)
+{
+    uint64_t all = fp_features();
+
+    if (!all) {
+        fp_fxrstor(av->fp);
+        return;
+    }
+    xcr0_write(all);
+    fp_xrstor(av->fp, all);
+    xcr0_write(av->xcr0);
+}
+
+void fp_put(struct arch_vcpu *av)
+{
+    uint64_t all = fp_features();
+
+    if (!all) {
+        fp_fxsave(av->fp);
+        return;
+    }
+    xcr0_write(all);
+    fp_xsave(av->fp, all);
+}
+
+// AVX needs SSE, AVX-512's three parts need each other and AVX.
+bool fp_set_xcr0(struct arch_vcpu *av, uint64_t v)
+{
+    bool avx512 = (v & XCR0_AVX512) != 0;
+
+    if (!(v & XCR0_X87) || (v & ~fp_features()) || ((v & XCR0_AVX) && !(v & XCR0_SSE)) ||
+        (avx512 && ((v & XCR0_AVX512) != XCR0_AVX512 || !(v & XCR0_AVX)))) {
+        return false;
+    }
+    av->xcr0 = v;
+    xcr0_write(v);
+    return true;
+}

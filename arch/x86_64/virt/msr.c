@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Model-specific registers of a guest: a table of those that it has; access to any other is #GP (Intel SDM vol. 4, AMD APM
+// vol. 2, appendix A). The local APIC's go to the interrupt controller.
+#include "arch/time.h"
+#include "arch/x86_64/virt/virt_local.h"
+
+#define MSR_TSC 0x10
+#define MSR_MTRR_CAP 0xFE
+#define MSR_UCODE_REV 0x8B
+#define MSR_MCG_CAP 0x179
+#define MSR_MCG_STATUS 0x17A
+#define MSR_MISC_ENABLE 0x1A0
+#define MSR_MTRR_PHYS 0x200 // base and mask in turn
+#define MSR_MTRR_FIX64K 0x250
+#define MSR_MTRR_FIX16K 0x258
+#define MSR_MTRR_FIX4K 0x268
+#define MSR_MTRR_DEF 0x2FF
+#define MSR_TSC_AUX 0xC0000103
+#define MSR_AMD_SYSCFG 0xC0010010
+#define MSR_AMD_HWCR 0xC0010015
+#define MSR_AMD_PATCH 0xC0010020
+#define MSR_AMD_CSTATE 0xC0010055
+#define MSR_AMD_DE_CFG 0xC0011029
+
+#define EFER_GUEST (EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE)
+#define MTRR_CAP (UINT64_C(0x500) | X86_MTRR_VARIABLE) // fixed ranges, write-combining
+#define MTRR_DEF_RESET 0xC06                           // on, write-back
+#define MISC_ENABLE_RESET 0x1                          // fast strings
+
+struct msr {
+    uint32_t first, last;
+    bool (*read)(struct arch_vcpu *av, uint32_t msr, uint64_t *out);
+    bool (*write)(struct arch_vcpu *av, uint32_t msr, uint64_t v);
+};
+
+static bool read_zero(struct arch_vcpu *av, uint32_t msr, uint64_t *out)
+{
+    (void)av;
+    (void)msr;
+    *out = 0;
+    return true;
+}
+
+static bool ignore(struct arch_vcpu *av, uint32_t msr, uint64_t v)
+{
+    (void)av;
+    (void)msr;
+    (void)v;
+    return true;
+}
+
+static bool read_vendor(struct arch_vcpu *av, uint32_t msr, uint64_t *out)
+{
+    return x86_ops->get_msr(av, msr, out);
+}
+
+static bool is_canonical(uint64_t v)
+{
+    return (uint64_t)((int64_t)(v << 16) >> 16) == v;
+}
+
+static bool write_pat(struct arch_vcpu *av, uint32_t msr, uint64_t v)
+{
+    for (unsigned i = 0; i < 64; i += 8) {
+        uint64_t type = v >> i & 0xFF;
+
+        if (type > 7 || type == 2 || type == 3) {
+            return false;
+        }
+    }
+    return x86_ops->set_msr(av, msr, v);
+}
+
+static bool read_efer(struct arch_vcpu *av, uint32_t msr, uint64_t *out)
+{
+    (void)msr;
+    *out = x86_ops->get(av, X86_EFER);
+    return true;
+}
+
+// LMA is the processor's; LME does not change while paging is on.
+static bool write_efer(struct arch_vcpu *av, uint32_t msr, uint64_t v)
+{
+    uint64_t old = x86_ops->get(av, X86_EFER);
+
+    (void)msr;
+    if ((v & ~(uint64_t)EFER_GUEST) || ((x86_ops->get(av, X86_CR0) & CR0_PG) && ((v ^ old) & EFER_LME))) {
+        return false;
+    }
+    x86_ops->set(av, X86_EFER, (v & ~(uint64_t)EFER_LMA) | (old & EFER_LMA));
+    return true;
+}
+
+static bool read_tsc(struct arch_vcpu *av, uint32_t msr, uint64_t *out)
+{
+    (void)msr;
+    *out = arch_time_now() + av->vm->tsc_offset;
+    return true;
+}
+
+static bool read_aux(struct arch_vcpu *av, uint32_t msr, uint64_t *out)
+{
+    (void)msr;
+    *out = av->msr.tsc_aux;
+    return true;
+}
+
+static bool write_aux(struct arch_vcpu *av, uint32_t msr, uint64_t v)
+{
+    if (v > UINT32_MAX) {
+        return false;
+    }
+    av->msr.tsc_aux = v;
+    wrmsr(msr, v); // the vCPU is loaded
+    return true;
+}
+
+static bool read_misc(struct arch_vcpu *av, uint32_t msr, uint64_t *out)
+{
+    (void)msr;
+    *out = av->msr.misc_enable;
+    return true;
+}
+
+static bool read_mtrr_cap(struct arch_vcpu *av, uint32_t msr, uint64_t *out)
+{
+    (void)av;
+    (void)msr;
+    *out = MTRR_CAP;
+    return true;
+}
+
+// Where an MTRR is remembered: nested paging has the types.
+static uint64_t *mtrr_of(struct arch_vcpu *av, uint32_t msr)
+{
+    struct x86_msrs *m = &av->msr;
+
+    if (msr >= MSR_MTRR_PHYS && msr < MSR_MTRR_PHYS + 2 * X86_MTRR_VARIABLE) {
+        unsigned i = (msr - MSR_MTRR_PHYS) / 2;
+        return msr % 2 ? &m->mtrr_mask[i] : &m->mtrr_base[i];
+    }
+    if (msr == MSR_MTRR_FIX64K) {
+        return &m->mtrr_fixed[0];
+    }
+    if (msr == MSR_MTRR_FIX16K || msr == MSR_MTRR_FIX16K + 1) {
+        return &m->mtrr_fixed[1 + msr - MSR_MTRR_FIX16K];
+    }
+    return msr == MSR_MTRR_DEF ? &m->mtrr_default : &m->mtrr_fixed[3 + msr - MSR_MTRR_FIX4K];
+}
+
+static bool read_mtrr(struct arch_vcpu *av, uint32_t msr, uint64_t *out)
+{
+    *out = *mtrr_of(av, msr);
+    return true;
+}
+
+static bool write_mtrr(struct arch_vcpu *av, uint32_t msr, uint64_t v)
+{
+    *mtrr_of(av, msr) = v;
+    return true;
+}
+
+static bool apic_access(struct arch_vcpu *av, struct vcpu_exit *e)
+{
+    av->up->exit(av, e);
+    return e->sysreg.handled;
+}
+
+static bool read_apic(struct arch_vcpu *av, uint32_t msr, uint64_t *out)
+{
+    struct vcpu_exit e = {.kind = VCPU_EXIT_SYSREG, .sysreg = {.number = msr}};
+    bool ok = apic_access(av, &e);
+
+    *out = e.sysreg.old;
+    return ok;
+}
+
+static bool write_apic(struct arch_vcpu *av, uint32_t msr, uint64_t v)
+{
+    struct vcpu_exit e = {.kind = VCPU_EXIT_SYSREG,
+                          .sysreg = {.number = msr, .write = true, .set = v, .clear = UINT64_MAX}};
+
+    return apic_access(av, &e);
+}
+
+static bool write_address(struct arch_vcpu *av, uint32_t msr, uint64_t v)
+{
+    return is_canonical(v) && x86_ops->set_msr(av, msr, v);
+}
+
+static bool write_vendor(struct arch_vcpu *av, uint32_t msr, uint64_t v)
+{
+    return x86_ops->set_msr(av, msr, v);
+}
+
+static const struct msr table[] = {
+    {MSR_X2APIC, MSR_X2APIC + 0xFF, read_apic, write_apic},
+    {MSR_TSC_DEADLINE, MSR_TSC_DEADLINE, read_apic, write_apic},
+    {MSR_APIC_BASE, MSR_APIC_BASE, read_apic, write_apic},
+    {MSR_EFER, MSR_EFER, read_efer, write_efer},
+    {MSR_TSC, MSR_TSC, read_tsc, ignore},
+    {MSR_TSC_AUX, MSR_TSC_AUX, read_aux, write_aux},
+    {0x174, 0x174, read_vendor, write_vendor}, // SYSENTER
+    {0x175, 0x176, read_vendor, write_address},
+    {MSR_STAR, MSR_STAR, read_vendor, write_vendor},
+    {MSR_LSTAR, MSR_CSTAR, read_vendor, write_address},
+    {MSR_SFMASK, MSR_SFMASK, read_vendor, write_vendor},
+    {MSR_FS_BASE, MSR_KERNEL_GS_BASE, read_vendor, write_address},
+    {MSR_PAT, MSR_PAT, read_vendor, write_pat},
+    {MSR_MTRR_CAP, MSR_MTRR_CAP, read_mtrr_cap, NULL},
+    {MSR_MTRR_PHYS, MSR_MTRR_PHYS + 2 * X86_MTRR_VARIABLE - 1, read_mtrr, write_mtrr},
+    {MSR_MTRR_FIX64K, MSR_MTRR_FIX64K, read_mtrr, write_mtrr},
+    {MSR_MTRR_FIX16K, MSR_MTRR_FIX16K + 1, read_mtrr, write_mtrr},
+    {MSR_MTRR_FIX4K, MSR_MTRR_FIX4K + 7, read_mtrr, write_mtrr},
+    {MSR_MTRR_DEF, MSR_MTRR_DEF, read_mtrr, write_mtrr},
+    {MSR_MISC_ENABLE, MSR_MISC_ENABLE, read_misc, ignore},
+    {MSR_UCODE_REV, MSR_UCODE_REV, read_zero, ignore},
+    {MSR_MCG_CAP, MSR_MCG_STATUS, read_zero, ignore}, // no banks
+    {MSR_AMD_SYSCFG, MSR_AMD_SYSCFG, read_zero, ignore},
+    {MSR_AMD_HWCR, MSR_AMD_HWCR, read_zero, ignore},
+    {MSR_AMD_PATCH, MSR_AMD_PATCH, NULL, ignore},
+    {MSR_AMD_CSTATE, MSR_AMD_CSTATE, read_zero, ignore},
+    {MSR_AMD_DE_CFG, MSR_AMD_DE_CFG, read_zero, ignore},
+};
+
+static const struct msr *find(uint32_t msr)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
+        if (msr >= table[i].first && msr <= table[i].last) {
+            return &table[i];
+        }
+    }
+    return NULL;
+}
+
+bool x86_msr_read(struct arch_vcpu *av, uint32_t msr, uint64_t *out)
+{
+    const struct msr *m = find(msr);
+
+    return m && m->read && m->read(av, msr, out);
+}
+
+bool x86_msr_write(struct arch_vcpu *av, uint32_t msr, uint64_t v)
+{
+    const struct msr *m = find(msr);
+
+    return m && m->write && m->write(av, msr, v);
+}
+
+void x86_msrs_reset(struct arch_vcpu *av)
+{
+    av->msr = (struct x86_msrs){.mtrr_default = MTRR_DEF_RESET, .misc_enable = MISC_ENABLE_RESET};
+}

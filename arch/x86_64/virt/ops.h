@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Between what AMD SVM and Intel VMX do differently (arch/x86_64/svm, vmx) and what is written once above them. A vendor
+// enters the guest, says in neutral words why it came back, and reads and writes the guest's registers; it knows no device,
+// no instruction and no policy. Interrupts masked unless said otherwise.
+#pragma once
+
+#include <asm/cpu.h>
+#include <asm/vcpu.h>
+#include <asm/virt.h>
+
+#include "arch/virt.h"
+#include "kernel/lib/status.h"
+
+struct pt_format;
+
+enum x86_exit_kind {
+    X86_EXIT_NOTHING,   // enter again
+    X86_EXIT_INTERRUPT, // a host interrupt waits; the vendor may have taken it (percpu vector noted)
+    X86_EXIT_CPUID,
+    X86_EXIT_HLT,
+    X86_EXIT_CALL, // VMMCALL, VMCALL
+    X86_EXIT_IO,
+    X86_EXIT_MSR,
+    X86_EXIT_XSETBV,
+    X86_EXIT_NESTED_FAULT, // EPT violation, nested page fault
+    X86_EXIT_WINDOW,       // the guest can take an interrupt now
+    X86_EXIT_UNDEFINED,    // an instruction that the guest does not have: #UD
+    X86_EXIT_WBINVD,       // cache maintenance without meaning here
+    X86_EXIT_SHUTDOWN,     // triple fault
+    X86_EXIT_FAILED,       // the hardware refused to enter
+    X86_EXIT_UNKNOWN,
+    X86_EXIT_COUNT
+};
+
+struct x86_exit {
+    enum x86_exit_kind kind;
+    uint32_t length;  // of the instruction, bytes; 0: unknown
+    uint64_t reason;  // the vendor's number, for fault cards
+    uint64_t info[2]; // likewise
+    union {
+        struct {
+            uint16_t port;
+            uint8_t size; // bytes: 1 2 4
+            bool in, string, rep;
+        } io;
+        struct {
+            bool write;
+        } msr;
+        struct {
+            uint64_t gpa;
+            bool write, fetch;
+            bool walk; // the guest's own page-table walk did it
+        } fault;
+    };
+};
+
+enum x86_field {
+    X86_RIP,
+    X86_RFLAGS,
+    X86_CR0,
+    X86_CR2,
+    X86_CR3,
+    X86_CR4,
+    X86_EFER,
+    X86_CR8,
+    X86_FIELD_COUNT
+};
+
+enum x86_segment {
+    X86_ES,
+    X86_CS,
+    X86_SS,
+    X86_DS,
+    X86_FS,
+    X86_GS,
+    X86_LDTR,
+    X86_TR,
+    X86_GDTR, // base and limit only
+    X86_IDTR,
+    X86_SEGMENT_COUNT
+};
+
+struct x86_seg {
+    uint64_t base;
+    uint32_t limit;
+    uint16_t selector;
+    uint16_t attr; // descriptor bits 40-47 and 52-55, packed: type S DPL P, AVL L D G
+};
+
+enum x86_event {
+    X86_EVENT_INTERRUPT = 0,
+    X86_EVENT_NMI = 2,
+    X86_EVENT_EXCEPTION = 3
+};
+
+struct x86_virt_ops {
+    const char *name;
+    const struct pt_format *format;
+    // Can this CPU do it? The text says why not. Boot CPU.
+    enum status (*probe)(struct virt_caps *caps);
+    enum status (*enable)(void);
+    // vendor, with the reset state of a processor after INIT. Worker thread, interrupts on.
+    enum status (*vcpu_create)(struct arch_vcpu *av);
+    void (*vcpu_destroy)(struct arch_vcpu *av);
+    void (*vcpu_reset)(struct arch_vcpu *av);
+    void (*load)(struct arch_vcpu *av);
+    void (*put)(struct arch_vcpu *av);
+    // One entry and exit; av->r[] is the guest's before and after.
+    void (*enter)(struct arch_vcpu *av, struct x86_exit *out);
+
+    // Of a vCPU that is loaded here, or nowhere.
+    uint64_t (*get)(const struct arch_vcpu *av, enum x86_field f);
+    void (*set)(struct arch_vcpu *av, enum x86_field f, uint64_t v);
+    void (*get_segment)(const struct arch_vcpu *av, enum x86_segment s, struct x86_seg *out);
+    void (*set_segment)(struct arch_vcpu *av, enum x86_segment s, const struct x86_seg *in);
+    // Registers that the hardware switches with the guest; false: not one of them.
+    bool (*get_msr)(const struct arch_vcpu *av, uint32_t msr, uint64_t *out);
+    bool (*set_msr)(struct arch_vcpu *av, uint32_t msr, uint64_t v);
+
+    // An event for the next entry. `error`: negative for none.
+    void (*inject)(struct arch_vcpu *av, enum x86_event type, uint8_t vector, int64_t error);
+    bool (*can_interrupt)(const struct arch_vcpu *av);    // IF set, no shadow, nothing to be injected yet
+    void (*want_window)(struct arch_vcpu *av, bool want); // X86_EXIT_WINDOW as soon as it can
+    void (*clear_shadow)(struct arch_vcpu *av); // the instruction that MOV SS or STI protects is done
+};
+
+extern const struct x86_virt_ops svm_ops;

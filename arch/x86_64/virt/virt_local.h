@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Between the files of arch/x86_64/virt.
+#pragma once
+
+#include "arch/vcpu.h"
+#include "arch/x86_64/virt/ops.h"
+
+// The vendor's part; chosen once by arch_virt_probe().
+extern const struct x86_virt_ops *x86_ops;
+
+#define X86_UD 6
+#define X86_GP 13
+
+// An exception at the instruction that made the exit.
+static inline void x86_fault(struct arch_vcpu *av, uint8_t vector, int64_t error)
+{
+    x86_ops->inject(av, X86_EVENT_EXCEPTION, vector, error);
+}
+
+// The instruction is done.
+void x86_advance(struct arch_vcpu *av, uint32_t length);
+
+// fp.c: the guest's floating-point and vector state. The hypervisor has none.
+uint64_t fp_features(void); // XCR0 bits that guests may set; 0 without XSAVE
+enum status fp_create(struct arch_vcpu *av);
+void fp_destroy(struct arch_vcpu *av);
+void fp_reset(struct arch_vcpu *av);
+void fp_load(struct arch_vcpu *av);
+void fp_put(struct arch_vcpu *av);
+bool fp_set_xcr0(struct arch_vcpu *av, uint64_t v); // of a loaded vCPU; false: #GP
+
+// cpuid.c: what the guest reads.
+struct cpuid x86_guest_cpuid(const struct arch_vcpu *av, uint32_t leaf, uint32_t subleaf);
+
+// msr.c: false when there is no such register, or the value is impossible: #GP.
+bool x86_msr_read(struct arch_vcpu *av, uint32_t msr, uint64_t *out);
+bool x86_msr_write(struct arch_vcpu *av, uint32_t msr, uint64_t v);
+void x86_msrs_reset(struct arch_vcpu *av);
+
+// walk.c: the guest's own page tables (Intel SDM vol. 3A, 4.3 to 4.5). False: not mapped.
+bool x86_guest_walk(struct arch_vcpu *av, uint64_t va, uint64_t *gpa);
