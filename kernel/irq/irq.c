@@ -185,7 +185,7 @@ enum status cpu_call(unsigned cpu, void (*fn)(void *ctx), void *ctx)
     ipi_send(cpu, IPI_CALL);
     arch_irq_restore(state);
     while (!atomic_load_explicit(&call.done, memory_order_acquire)) {
-        // With interrupts masked (boot) two CPUs that call each other would wait for ever.
+        // With interrupts masked (boot, exit handlers) two CPUs that call each other would wait for ever.
         if (!arch_irq_enabled()) {
             calls_run(this_cpu()->index);
         }

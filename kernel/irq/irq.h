@@ -63,7 +63,8 @@ enum ipi {
 };
 void ipi_send(unsigned cpu, enum ipi ipi);
 void ipi_send_all_but_self(enum ipi ipi);
-// Runs fn(ctx) on `cpu` in interrupt context and waits for it. Interrupts on, or the CPU itself.
+// Runs fn(ctx) on `cpu` in interrupt context and waits for it. With interrupts masked, calls of others are served meanwhile, on
+// the caller's stack: it holds no lock then.
 enum status cpu_call(unsigned cpu, void (*fn)(void *ctx), void *ctx);
 
 uint64_t irq_count(unsigned irq);

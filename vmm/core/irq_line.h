@@ -58,6 +58,9 @@ struct virqchip {
     unsigned vcpu_count;
     // Set by vmm/core: "vCPU n has something new": posts VCPU_REQ_IRQ and kicks. Any context.
     void (*notify)(struct vm *vm, unsigned vcpu);
+    // Set by vmm/core: runs fn(ctx) on the CPU whose registers hold vCPU n's state, interrupts masked, and waits for it. False:
+    // no CPU's do. In an exit handler of another vCPU, no lock held; two may ask each other. NULL: cannot be asked.
+    bool (*ask)(struct vm *vm, unsigned vcpu, void (*fn)(void *ctx), void *ctx);
 };
 
 // One input, held by a device. A line that is not wired ignores everything.

@@ -15,6 +15,8 @@
 #include "kernel/time/timer.h"
 #include "vmm/core/stolen.h"
 
+#define ASK_TRIES 4u
+
 struct vcpu *vcpu_loaded(void)
 {
     return this_cpu()->loaded_vcpu;
@@ -398,6 +400,37 @@ enum status vcpu_call(struct vcpu *v, void (*fn)(struct vcpu *v, void *ctx), voi
     }
     completion_wait(&call.done); // it is at it
     return OK;
+}
+
+struct question {
+    struct vcpu *v;
+    void (*fn)(void *ctx);
+    void *ctx;
+    bool answered;
+};
+
+static void answer(void *arg)
+{
+    struct question *q = arg;
+
+    if (vcpu_loaded() == q->v) {
+        q->fn(q->ctx);
+        q->answered = true;
+    }
+}
+
+bool vcpu_ask(struct vcpu *v, void (*fn)(void *ctx), void *ctx)
+{
+    struct question q = {.v = v, .fn = fn, .ctx = ctx};
+
+    // It may be moving: then it has run nowhere since the last look, or is found on its new CPU.
+    for (unsigned tries = 0; tries < ASK_TRIES && !q.answered; tries++) {
+        if (!atomic_load_explicit(&v->thread->held, memory_order_acquire) ||
+            cpu_call(atomic_load_explicit(&v->thread->cpu, memory_order_relaxed), answer, &q) != OK) {
+            break;
+        }
+    }
+    return q.answered;
 }
 
 const char *vcpu_state_name(enum vcpu_state s)

@@ -72,6 +72,11 @@ enum status vcpu_start(struct vcpu *v, const struct vcpu_entry *entry);
 // at a time for each vCPU.
 enum status vcpu_call(struct vcpu *v, void (*fn)(struct vcpu *v, void *ctx), void *ctx, uint64_t ticks);
 
+// Runs fn(ctx) on the CPU whose registers hold the vCPU's state, in interrupt context, and waits for it; false when it is not
+// loaded. What the vCPU did before the call is seen. Takes as long as that CPU keeps interrupts masked. An exit handler of
+// another vCPU of the same VM, no lock held: two that ask each other serve each other.
+bool vcpu_ask(struct vcpu *v, void (*fn)(void *ctx), void *ctx);
+
 const char *vcpu_state_name(enum vcpu_state s);
 const char *vcpu_exit_name(enum vcpu_exit_kind kind);
 

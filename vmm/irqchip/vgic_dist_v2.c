@@ -86,10 +86,7 @@ static uint8_t offered_source(const struct vgic_cpu *cpu, unsigned irq)
 static void look_at_own(struct vgic_cpu *cpu)
 {
     if (cpu->loaded) {
-        spin_lock(&cpu->frame.vgic->lock);
-        vgic_sync(cpu);
-        spin_unlock(&cpu->frame.vgic->lock);
-        vgic_post(cpu, VGIC_EV_LOOK);
+        vgic_look(cpu);
     }
 }
 

@@ -155,6 +155,24 @@ static unsigned find_victim(const struct vgic_cpu *cpu, unsigned key)
     return worst_active;
 }
 
+// What had to go comes back into the queue, behind the one that it gave way to: it may be better than the next.
+static void make_room(struct vgic_cpu *cpu, struct picks *p, unsigned n)
+{
+    uint64_t v = cpu->hw.lr[n];
+    unsigned irq = vgic_lr_irq(v);
+    unsigned key = (unsigned)((v & LR_PRIORITY_MASK) >> LR_PRIORITY_SHIFT);
+
+    if (v & LR_ACTIVE) {
+        p->active++;
+        key |= PICK_ACTIVE;
+    } else {
+        p->pending++;
+    }
+    cpu->backlog |= vgic_bit(irq / 32);
+    vgic_lr_evict(cpu, n);
+    pick(p, irq, key);
+}
+
 // Puts one interrupt into a list register; false when there is no room for it.
 static bool place(struct vgic_cpu *cpu, struct picks *p, unsigned i)
 {
@@ -172,13 +190,7 @@ static bool place(struct vgic_cpu *cpu, struct picks *p, unsigned i)
     if (n == GIC_LR_MAX) {
         return false;
     }
-    if (cpu->hw.lr[n] & LR_ACTIVE) {
-        p->active++;
-    } else {
-        p->pending++;
-    }
-    cpu->backlog |= vgic_bit(vgic_lr_irq(cpu->hw.lr[n]) / 32);
-    vgic_lr_evict(cpu, n);
+    make_room(cpu, p, n);
     vgic_lr_insert(cpu, n, p->irq[i]);
     return true;
 }
@@ -254,6 +266,23 @@ static void apply_posts(struct vgic_cpu *cpu)
 }
 
 // ---- entry points -----------------------------------------------------------------------------------------
+
+void vgic_look(void *arg)
+{
+    struct vgic_cpu *cpu = arg;
+    // As in flush().
+    uint32_t events = atomic_exchange_explicit(&cpu->events, 0, memory_order_acquire);
+
+    if (events & VGIC_EV_POST) {
+        apply_posts(cpu);
+    }
+    spin_lock(&cpu->frame.vgic->lock);
+    vgic_sync(cpu);
+    spin_unlock(&cpu->frame.vgic->lock);
+    if (events | atomic_load_explicit(&cpu->ready, memory_order_relaxed) | cpu->backlog) {
+        vgic_post(cpu, VGIC_EV_LOOK); // what was released may have to be offered again
+    }
+}
 
 static void flush(struct vgic_cpu *cpu)
 {

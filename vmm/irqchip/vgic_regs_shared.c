@@ -245,41 +245,22 @@ void vgic_deactivate(struct vgic_cpu *cpu, unsigned irq)
     operate(&p, VGIC_DEACTIVATE, vgic_bit(irq));
 }
 
-// The accessing vCPU's own list registers are looked at first; what sits in another's is known as of its last
-// exit.
-static void freshen(const struct place *p, unsigned vcpu)
-{
-    struct vgic_cpu *self = &p->vgic->cpus[vcpu];
-
-    if (self->loaded && (p->block->in_lr & p->valid)) {
-        spin_lock(&p->vgic->lock);
-        vgic_sync(self);
-        spin_unlock(&p->vgic->lock);
-        vgic_post(self, VGIC_EV_LOOK); // what was released may have to be offered again
-    }
-}
-
 uint64_t vgic_read_pending(void *dev, const struct vreg_access *a)
 {
     struct place p;
 
-    if (!place_find(&p, dev, a->index, a->vcpu)) {
-        return 0;
-    }
-    freshen(&p, a->vcpu);
-    return with_posts(&p, vgic_pending_bits(p.block) | (p.block->lr_pending & ~p.block->drop_pending),
-                      VGIC_PEND);
+    return place_find(&p, dev, a->index, a->vcpu)
+               ? vgic_see(p.vgic, p.cpu, p.number, a->vcpu).pending & p.valid
+               : 0;
 }
 
 uint64_t vgic_read_active(void *dev, const struct vreg_access *a)
 {
     struct place p;
 
-    if (!place_find(&p, dev, a->index, a->vcpu)) {
-        return 0;
-    }
-    freshen(&p, a->vcpu);
-    return with_posts(&p, p.block->active, VGIC_ACTIVATE);
+    return place_find(&p, dev, a->index, a->vcpu)
+               ? vgic_see(p.vgic, p.cpu, p.number, a->vcpu).active & p.valid
+               : 0;
 }
 
 void vgic_write_enable(void *dev, const struct vreg_access *a)

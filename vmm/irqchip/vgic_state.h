@@ -332,11 +332,25 @@ void vgic_lr_evict(struct vgic_cpu *cpu, unsigned n);
 // The guest has emptied list register n: its interrupt is deactivated. Returns the interrupt.
 unsigned vgic_lr_done(struct vgic_cpu *cpu, unsigned n);
 
+// vgic_see.c
+
+// What is pending and active of a block at this moment, list registers and posts of its vCPUs included,
+// wherever they are. `owner`: whose private block it is; NULL: SPI block `block`. In an exit of vCPU `self`,
+// no lock held.
+struct vgic_seen {
+    uint32_t pending, active;
+};
+struct vgic_seen vgic_see(struct vgic *g, struct vgic_cpu *owner, unsigned block, unsigned self);
+
 // vgic_flush.c
 
 // Folds back what the guest did with its list registers. Own CPU, lock held when one of them holds an SPI.
 // Other vCPUs are told what concerns them; the caller offers what is in cpu->ready.
 void vgic_sync(struct vgic_cpu *cpu);
+
+// The first half of a flush: afterwards the blocks say what the list registers hold. The second half comes
+// before the next entry. Own CPU, where the vCPU is loaded; no lock held. arg: struct vgic_cpu.
+void vgic_look(void *arg);
 
 void vgic_flush(struct virqchip *chip, unsigned vcpu);
 void vgic_maintenance(struct virqchip *chip, unsigned vcpu);

@@ -123,12 +123,18 @@ static void irqchip_notify(struct vm *vm, unsigned vcpu)
     vcpu_request(vm->vcpus[vcpu], VCPU_REQ_IRQ);
 }
 
+static bool irqchip_ask(struct vm *vm, unsigned vcpu, void (*fn)(void *ctx), void *ctx)
+{
+    return vcpu_ask(vm->vcpus[vcpu], fn, ctx);
+}
+
 static enum status create_irqchip(struct vm *vm)
 {
     enum status s = board_parts()->create_irqchip(vm);
 
     if (s == OK && vm->irqchip) {
         vm->irqchip->notify = irqchip_notify;
+        vm->irqchip->ask = irqchip_ask;
     }
     if (s != OK) {
         log_err("[%s] refused: virtual interrupt controller: %s", vm_name(vm), status_name(s));

@@ -36,7 +36,7 @@ static struct {
     unsigned lrs, current;
     unsigned on[FAKE_CPUS]; // vCPU's physical CPU
     bool request[FAKE_CPUS];
-    unsigned maintenance, notifies;
+    unsigned maintenance, notifies, asks;
     bool stuck; // a maintenance condition that would not go away
     struct vm vm;
     struct vcpu vcpu[FAKE_CPUS], *vcpus[FAKE_CPUS];
@@ -157,6 +157,20 @@ static inline void fake_notify(struct vm *vm, unsigned vcpu)
     (void)vm;
     fake.request[vcpu] = true;
     fake.notifies++;
+}
+
+static inline bool fake_ask(struct vm *vm, unsigned vcpu, void (*fn)(void *ctx), void *ctx)
+{
+    const unsigned here = fake.current;
+
+    if (!vgic_of(vm->irqchip)->cpus[vcpu].loaded) {
+        return false;
+    }
+    fake.current = fake.on[vcpu];
+    fn(ctx);
+    fake.current = here;
+    fake.asks++;
+    return true;
 }
 
 // ---- the guest's CPU interface ----------------------------------------------------------------------------
@@ -349,7 +363,9 @@ static inline bool fake_start(unsigned vcpus, unsigned lrs, unsigned spis)
     if (io_bus_init(&fake.vm.mmio) != OK || vgic_create(&fake.vm, &plan, &fake.chip) != OK) {
         return false;
     }
+    fake.vm.irqchip = fake.chip;
     fake.chip->notify = fake_notify;
+    fake.chip->ask = fake_ask;
     for (unsigned v = 0; v < vcpus; v++) {
         fake.on[v] = fake.current = v;
         fake.chip->ops->load(fake.chip, v);

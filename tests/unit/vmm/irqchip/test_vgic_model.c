@@ -232,9 +232,10 @@ static void do_save_restore(void)
     }
 }
 
+// Any vCPU reads any other's, which may be loaded or not.
 static void check_registers(unsigned vcpu)
 {
-    unsigned block = rnd(IRQS / 32);
+    unsigned block = rnd(IRQS / 32), reader = rnd(VCPUS);
     uint64_t enabled = 0, pending = 0, active = 0;
 
     for (unsigned i = 0; i < 32; i++) {
@@ -244,10 +245,38 @@ static void check_registers(unsigned vcpu)
         pending |= (uint64_t)m_pending(m) << i;
         active |= (uint64_t)m->active << i;
     }
-    assert_int_equal(fake_read(vcpu, fake_reg(vcpu, block * 32, 0x100), 4), enabled);
-    if (block == 0) { // SPIs in another vCPU's list register are known as of its last exit only
-        assert_int_equal(fake_read(vcpu, fake_reg(vcpu, block * 32, 0x200), 4), pending);
-        assert_int_equal(fake_read(vcpu, fake_reg(vcpu, block * 32, 0x300), 4), active);
+    assert_int_equal(fake_read(reader, fake_reg(vcpu, block * 32, 0x100), 4), enabled);
+    assert_int_equal(fake_read(reader, fake_reg(vcpu, block * 32, 0x200), 4), pending);
+    assert_int_equal(fake_read(reader, fake_reg(vcpu, block * 32, 0x300), 4), active);
+}
+
+// The others are in memory meanwhile, their list registers too.
+static void check_registers_unloaded(unsigned vcpu)
+{
+    for (unsigned v = 0; v < VCPUS; v++) {
+        if (v != vcpu) {
+            fake.current = fake.on[v];
+            fake.chip->ops->put(fake.chip, v);
+        }
+    }
+    for (unsigned block = 0; block < IRQS / 32; block++) {
+        uint64_t pending = 0, active = 0;
+        unsigned owner = rnd(VCPUS);
+
+        for (unsigned i = 0; i < 32; i++) {
+            const struct model_irq *m = at(owner, block * 32 + i);
+
+            pending |= (uint64_t)m_pending(m) << i;
+            active |= (uint64_t)m->active << i;
+        }
+        assert_int_equal(fake_read(vcpu, fake_reg(owner, block * 32, 0x200), 4), pending);
+        assert_int_equal(fake_read(vcpu, fake_reg(owner, block * 32, 0x300), 4), active);
+    }
+    for (unsigned v = 0; v < VCPUS; v++) {
+        if (v != vcpu) {
+            fake.current = fake.on[v];
+            fake.chip->ops->load(fake.chip, v);
+        }
     }
 }
 
@@ -289,6 +318,8 @@ static void step(void)
     default:
         if (rnd(8) == 0) {
             do_move(vcpu);
+        } else if (rnd(8) == 0) {
+            check_registers_unloaded(vcpu);
         } else if (save_often && rnd(8) == 0) {
             do_save_restore();
         } else if (rnd(16) == 0) {
