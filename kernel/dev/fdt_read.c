@@ -42,9 +42,12 @@ const char *fdt_read_name(const void *fdt, int node)
 // Where the first token inside a node is.
 static int inside(const char *tree, int node)
 {
-    const char *name = tree + node + TAG;
+    int at = node + 2 * TAG;
 
-    return node + TAG + (int)align_up(strlen(name) + 1, (uint64_t)TAG);
+    while (tree[at - 1] != '\0') { // names are filled up with zeros
+        at += TAG;
+    }
+    return at;
 }
 
 static int after_property(const char *tree, int at)
