@@ -11,5 +11,5 @@
 // The word at offset `at`, a multiple of 4, from an aligned `from`.
 static inline uint32_t fdt_word(const void *from, uint32_t at)
 {
-    return __builtin_bswap32(((const uint32_t *)from)[at / FDT_TAGSIZE]);
+    return fdt32_to_cpu(((const fdt32_t *)from)[at / FDT_TAGSIZE]);
 }
