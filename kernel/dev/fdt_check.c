@@ -30,7 +30,8 @@ static bool skip_name(struct check *c)
     }
     c->at = (uint32_t)align_up((uint64_t)(end + 1 - c->tree), TAG);
     c->depth++;
-    return c->at <= c->size && c->tree[c->at - 1] == '\0'; // filled up with zeros (5.4.1): fdt_read.c relies on it
+    return c->at <= c->size &&
+           c->tree[c->at - 1] == '\0'; // filled up with zeros (5.4.1): fdt_read.c relies on it
 }
 
 static bool skip_property(struct check *c)

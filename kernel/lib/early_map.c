@@ -55,7 +55,8 @@ bool early_map_init(struct early_map *m, const struct early_format *format, uint
 }
 
 // Writes leaves from `entry` on, as far as the table goes and nothing is mapped; returns their number.
-static uint64_t map_run(volatile uint64_t *entry, uint64_t first, uint64_t step, uint64_t room, uint64_t valid)
+static uint64_t map_run(volatile uint64_t *entry, uint64_t first, uint64_t step, uint64_t room,
+                        uint64_t valid)
 {
     uint64_t n = 0;
 
