@@ -86,7 +86,7 @@ static void slice_update(struct run_queue *rq, const struct thread *t, uint64_t 
         if (rq->movable > 0 || runq_has(&rq->ready, t->prio)) {
             at = t->slice_end;
         }
-        if (t->server.budget != 0 && !t->urgent) {
+        if (t->server.budget != 0 && !t->urgent && (t->server.left > 0 || !t->server.soft)) {
             at = min_u64(at, now + t->server.left);
         }
     }
@@ -106,13 +106,18 @@ static bool throttle(struct thread *t, uint64_t now)
 {
     if (now >= t->server.end) {
         server_refill(&t->server, now);
+        t->prio = t->server.soft ? t->own_prio : t->prio;
         return false;
     }
     if (t->urgent) {
         return false;
     }
-    t->state = THREAD_THROTTLED;
     timer_set(&t->refill, t->server.end);
+    if (t->server.soft) {
+        t->prio = PRIO_VCPU_DEFAULT;
+        return false;
+    }
+    t->state = THREAD_THROTTLED;
     return true;
 }
 
@@ -417,16 +422,15 @@ void thread_kick(struct thread *t)
     }
 }
 
-// Where it waits for its turn; its home locked. Returns as sched_wake_deferred() does.
-static bool promote(struct run_queue *rq, struct thread *t)
+// Another priority, wherever it waits for its turn; its home locked. Returns as sched_wake_deferred() does.
+static bool set_prio(struct run_queue *rq, struct thread *t, uint8_t prio)
 {
     bool waits = t->state == THREAD_READY;
 
     if (waits) {
         sched_dequeue(rq, t);
     }
-    t->urgent = true;
-    t->prio = t->prio > PRIO_WORKER ? t->prio : PRIO_WORKER;
+    t->prio = prio;
     return (waits || t->state == THREAD_THROTTLED) && sched_make_ready(rq, t);
 }
 
@@ -438,7 +442,8 @@ void thread_urge(struct thread *t, const _Atomic uint32_t *why, uint32_t bits)
 
     // Cleared: it is at it already, and nobody would calm it down any more.
     if (atomic_load_explicit(why, memory_order_relaxed) & bits) {
-        local = promote(rq, t);
+        t->urgent = true;
+        local = set_prio(rq, t, t->prio > PRIO_WORKER ? t->prio : PRIO_WORKER);
     }
     spin_unlock(&rq->lock);
     arch_irq_restore(irq);
@@ -456,8 +461,13 @@ void sched_refill_fired(struct timer *timer)
     uint64_t now = arch_time_now();
     bool local = false;
 
-    // Not when it ran on credit meanwhile and waits for a later period.
-    if (t->state == THREAD_THROTTLED && now >= t->server.end) {
+    if (t->server.soft) {
+        server_refill(&t->server, now);
+        local = set_prio(rq, t, t->own_prio);
+        if (t->state == THREAD_RUNNING) {
+            local = sched_tell(rq); // the new end of its budget
+        }
+    } else if (t->state == THREAD_THROTTLED && now >= t->server.end) { // not if it ran on credit meanwhile
         server_refill(&t->server, now - t->server.end < t->server.period ? t->server.end : now);
         local = sched_make_ready(rq, t);
     }

@@ -74,14 +74,19 @@ void thread_yield(void)
     arch_irq_restore(irq);
 }
 
-void thread_set_priority(uint8_t prio)
+void thread_set_bulk(bool bulk)
 {
     irq_state_t irq = arch_irq_save();
     struct cpu *cpu = this_cpu();
+    struct thread *t = cpu->current;
 
     spin_lock(&cpu->rq->lock);
-    cpu->current->prio = prio;
-    cpu->current->own_prio = prio;
+    t->prio = t->own_prio;
+    t->server = (struct server){.budget = bulk ? time_from_us(BULK_BUDGET_US) : 0,
+                                .period = bulk ? time_from_ms(BULK_PERIOD_MS) : 0,
+                                .soft = bulk};
+    // The first period begins with nothing: who works in many short pieces gets no more.
+    t->server.end = arch_time_now() + t->server.period;
     sched_switch_locked(cpu);
     arch_irq_restore(irq);
 }
@@ -450,6 +455,14 @@ void sched_boot_done(void)
     }
 }
 
+uint64_t thread_run_ticks(const struct thread *t)
+{
+    const struct run_queue *rq = sched_rq(t->cpu);
+    uint64_t ticks = t->run_ticks, since = rq->switched_at, now = arch_time_now();
+
+    return cpu_get(rq->cpu)->current == t && now > since ? ticks + (now - since) : ticks;
+}
+
 bool sched_stats_get(unsigned cpu, struct sched_stats *out)
 {
     const struct run_queue *rq = sched_rq(cpu);
@@ -458,7 +471,7 @@ bool sched_stats_get(unsigned cpu, struct sched_stats *out)
         return false;
     }
     *out = (struct sched_stats){
-        .idle_ticks = rq->idle.run_ticks,
+        .idle_ticks = thread_run_ticks(&rq->idle),
         .runnable = atomic_load_explicit(&rq->load, memory_order_relaxed),
         .active_guests = rq->active_guests,
     };

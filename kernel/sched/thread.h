@@ -89,6 +89,7 @@ struct thread {
     struct server {
         uint64_t budget, period; // ticks; 0: no server
         uint64_t left, end;      // of this period
+        bool soft;               // used up, it goes on as one of the guests: thread_set_bulk()
     } server;
     struct timer refill;
     struct cpumask allowed;
@@ -118,8 +119,11 @@ void thread_block(void);
 // Any CPU, any context including interrupt handlers.
 void thread_wake(struct thread *t);
 void thread_yield(void);
-// The calling thread's own priority from now on; others go first at once if they are better then.
-void thread_set_priority(uint8_t prio);
+// The calling worker has long work from now on, or has done it. So that better guests are not kept waiting, it goes on with
+// the priority of an ordinary one; but so that none can stop it for ever, with its own for BULK_BUDGET_US in BULK_PERIOD_MS.
+#define BULK_BUDGET_US 200u
+#define BULK_PERIOD_MS 10u
+void thread_set_bulk(bool bulk);
 // Blocks at least `ticks`.
 void thread_sleep(uint64_t ticks);
 struct thread *thread_current(void);
@@ -154,6 +158,9 @@ void sched_preempt(void);
 enum status sched_reaper_start(void);
 // What it does. Only tests call it, which have no reaper.
 void sched_reap(void);
+
+// How long the thread has been on a CPU, now included; not exact while it runs.
+uint64_t thread_run_ticks(const struct thread *t);
 
 // What a CPU has been doing, for listings; not exact while it runs.
 struct sched_stats {

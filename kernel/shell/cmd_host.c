@@ -23,7 +23,7 @@ static enum status run_cpu(struct shell *sh, const struct shell_args *args)
         shell_hex(sh, "hw_id", 8, c->hw_id);
         shell_bool(sh, "online", 6, c->online);
         shell_text(sh, "runs", 16, c->online && c->current ? c->current->name : "-");
-        shell_num(sh, "idle_ms", 10, c->online && c->idle ? time_to_us(c->idle->run_ticks) / 1000 : 0);
+        shell_num(sh, "idle_ms", 10, c->online && c->idle ? time_to_us(thread_run_ticks(c->idle)) / 1000 : 0);
         shell_row_end(sh);
     }
     return OK;

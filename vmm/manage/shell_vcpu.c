@@ -2,6 +2,7 @@
 //
 // Commands about vCPUs: `vcpu list|regs|pin`, `exits`.
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "kernel/mm/pool.h"
@@ -34,18 +35,42 @@ static uint64_t exit_count(const struct vcpu *v)
     return n;
 }
 
+// "0-3,5": the CPUs there are that it may run on.
+static void format_cpus(const struct thread *t, char *buf, size_t size)
+{
+    size_t len = 0;
+
+    buf[0] = '\0';
+    for (unsigned i = 0; i < cpu_count(); i++) {
+        unsigned last = i;
+
+        if (!cpumask_test(&t->allowed, i)) {
+            continue;
+        }
+        while (last + 1 < cpu_count() && cpumask_test(&t->allowed, last + 1)) {
+            last++;
+        }
+        snprintf(buf + len, size - len, last > i ? "%s%u-%u" : "%s%u", len > 0 ? "," : "", i, last);
+        len = strlen(buf);
+        i = last;
+    }
+}
+
 static void list_vcpus(struct shell *sh, const struct vm *vm)
 {
     for (unsigned i = 0; i < vm->vcpu_count; i++) {
         const struct vcpu *v = vm->vcpus[i];
+        char cpus[32];
 
+        format_cpus(v->thread, cpus, sizeof(cpus));
         shell_row(sh);
         shell_text(sh, "vm", 16, vm_name(vm));
         shell_num(sh, "vcpu", 4, i);
         shell_text(sh, "state", 8, vcpu_state_name(v->state));
         shell_num(sh, "cpu", 3, v->thread->cpu);
+        shell_text(sh, "allowed", 7, cpus);
         shell_num(sh, "priority", 8, v->thread->prio);
-        shell_num(sh, "run_ms", 9, time_to_us(v->thread->run_ticks) / 1000);
+        shell_num(sh, "run_ms", 9, time_to_us(thread_run_ticks(v->thread)) / 1000);
         shell_num(sh, "exits", 12, exit_count(v));
         shell_row_end(sh);
     }
@@ -151,22 +176,59 @@ static enum status run_regs(struct shell *sh, const struct shell_args *args)
 
 // ---- pin -------------------------------------------------------------------------------------------------------------
 
+// The number at *text, which moves behind it.
+static bool take_cpu(const char **text, unsigned long *out)
+{
+    char *end;
+
+    if (**text < '0' || **text > '9') {
+        return false;
+    }
+    *out = strtoul(*text, &end, 10);
+    *text = end;
+    return true;
+}
+
+// "2", "0-3", or several of them with commas.
+static enum status parse_cpus(const char *text, struct cpumask *out)
+{
+    *out = (struct cpumask){{0}};
+    for (;; text++) {
+        unsigned long first, last;
+
+        if (!take_cpu(&text, &first)) {
+            return E_INVAL;
+        }
+        last = first;
+        if (*text == '-' && (text++, !take_cpu(&text, &last) || last < first)) {
+            return E_INVAL;
+        }
+        if (last >= cpu_count()) {
+            return E_RANGE;
+        }
+        for (; first <= last; first++) {
+            cpumask_set(out, (unsigned)first);
+        }
+        if (*text != ',') {
+            return *text == '\0' ? OK : E_INVAL;
+        }
+    }
+}
+
 static enum status run_pin(struct shell *sh, const struct shell_args *args)
 {
+    struct cpumask allowed;
+    enum status s = parse_cpus(args->argv[2], &allowed);
     struct vcpu *v;
-    uint64_t cpu;
-    enum status s;
 
     (void)sh;
-    if (!shell_number(args->argv[2], CPU_MAX - 1, &cpu) || cpu >= cpu_count()) {
-        return E_RANGE;
+    if (s == OK) {
+        s = find_vcpu(args, &v);
     }
-    s = find_vcpu(args, &v);
-    if (s != OK) {
-        return s;
+    if (s == OK) {
+        s = thread_set_allowed(v->thread, &allowed);
+        vm_table_release();
     }
-    s = thread_migrate(v->thread, (unsigned)cpu);
-    vm_table_release();
     return s;
 }
 
@@ -287,8 +349,8 @@ static const struct shell_command regs_command = {.words = "vcpu regs",
                                                   .run = run_regs,
                                                   .candidate = name_candidate};
 static const struct shell_command pin_command = {.words = "vcpu pin",
-                                                 .usage = "VM VCPU CPU",
-                                                 .help = "from now on it runs on that CPU alone",
+                                                 .usage = "VM VCPU CPUS",
+                                                 .help = "from now on it runs only there: 1, or 0,2-3",
                                                  .min_args = 3,
                                                  .max_args = 3,
                                                  .run = run_pin,

@@ -24,7 +24,7 @@ static uint64_t cpu_ms(const struct vm *vm)
     uint64_t ticks = 0;
 
     for (unsigned i = 0; i < vm->vcpu_count; i++) {
-        ticks += vm->vcpus[i]->thread->run_ticks;
+        ticks += thread_run_ticks(vm->vcpus[i]->thread);
     }
     return time_to_us(ticks) / 1000;
 }

@@ -95,12 +95,12 @@ static enum status open_ports(struct managed *m)
 // Clearing and loading take long: they run as one of the guests, so that better ones are not kept waiting.
 static void bulk_begin(void)
 {
-    thread_set_priority(PRIO_VCPU_DEFAULT);
+    thread_set_bulk(true);
 }
 
 static void bulk_end(void)
 {
-    thread_set_priority(PRIO_WORKER);
+    thread_set_bulk(false);
 }
 
 void vm_life_destroy(struct managed *m)

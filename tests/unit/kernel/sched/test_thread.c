@@ -81,6 +81,40 @@ static void hog(void *arg)
     }
 }
 
+struct bulk {
+    bool over;
+    uint64_t took, hogged;
+};
+
+static void bulk_work(void *arg)
+{
+    struct bulk *b = arg;
+    struct thread *self = thread_current(), *other = spawn("hog", hog, &b->over, 20, 0);
+    uint64_t start = arch_time_now(), ran = self->run_ticks;
+
+    thread_set_bulk(true);
+    while (self->run_ticks - ran < time_from_us(10 * BULK_BUDGET_US)) {
+        arch_cpu_relax();
+    }
+    thread_set_bulk(false);
+    assert_int_equal(self->prio, PRIO_WORKER);
+    b->took = arch_time_now() - start;
+    b->hogged = other->run_ticks;
+    b->over = true;
+}
+
+// A better guest that never gives up the CPU is hardly delayed, and does not stop it.
+static void test_bulk_work_gets_on(void **state)
+{
+    struct bulk b = {false, 0, 0};
+
+    (void)state;
+    spawn("bulk", bulk_work, &b, PRIO_WORKER, 0);
+    assert_true(b.over);
+    assert_in_range(b.took, time_from_ms(9 * BULK_PERIOD_MS), time_from_ms(12 * BULK_PERIOD_MS));
+    assert_in_range(b.hogged, b.took / 100 * 97, b.took);
+}
+
 struct buried {
     bool over;
     uint64_t before, after;
@@ -555,6 +589,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_runs_at_once_and_is_reaped, setup),
+        cmocka_unit_test_setup(test_bulk_work_gets_on, setup),
         cmocka_unit_test_setup(test_reaped_on_a_busy_machine, setup),
         cmocka_unit_test_setup(test_interrupt_state_of_new_threads, setup),
         cmocka_unit_test_setup(test_block_wake, setup),
