@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The library of Lodge's own tiny guests: console, interrupts, one periodic timer, firmware calls.
+// The library of Lodge's own tiny guests: console, interrupts, one periodic timer, firmware calls, further CPUs.
 //
 // Freestanding: only the compiler's own headers. Devices are found in the device tree handed over at entry; without
-// one, the addresses of the virtual board are taken. One vCPU, MMU off, interrupts come in on the only stack.
+// one, the addresses of the virtual board are taken. MMU off; interrupts go to the first vCPU alone, on its only stack.
 #pragma once
 
 #include <stdbool.h>
@@ -79,6 +79,32 @@ extern volatile uint64_t trap_resume;
 uint64_t firmware_call(uint64_t function, uint64_t a1, uint64_t a2, uint64_t a3);
 _Noreturn void power_off(void);
 _Noreturn void power_reset(void);
+
+// ---- further CPUs (smp.c of the architecture; PSCI or SBI HSM) ----
+
+// What a CPU starts with; stays until it runs.
+struct cpu_start {
+    void *stack_top;
+    void (*entry)(void *arg); // interrupts masked, MMU off
+    void *arg;
+};
+enum cpu_answer {
+    CPU_STARTED,
+    CPU_ALREADY_ON,
+    CPU_ON_PENDING,
+    CPU_REFUSED
+};
+enum cpu_state {
+    CPU_ON,
+    CPU_OFF,
+    CPU_STARTING,
+    CPU_UNKNOWN
+};
+enum cpu_answer cpu_start(uint64_t id, const struct cpu_start *start);
+enum cpu_state cpu_state(uint64_t id);
+_Noreturn void cpu_stop(void);
+// Stands by until an interrupt is pending, masked or not. False when the firmware refused.
+bool cpu_suspend(void);
 
 // ---- odds and ends ----
 

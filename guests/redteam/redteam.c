@@ -17,6 +17,8 @@ const struct redteam_case redteam_cases[] = {
     {"hypercall-flood", "many calls in a row", case_hypercall_flood, false},
     {"psci", "CPU_ON and others with bad arguments", case_psci, false},
     {"traps", "breakpoints, undefined instructions, SVC", case_traps, false},
+    {"trng", "random numbers by SMCCC", case_trng, false},
+    {"stolen", "the record of stolen time", case_stolen, false},
     {"idle", "WFI, WFE and YIELD without end", case_idle, false},
     {"console", "escape sequences, forged prefixes, a flood", case_console, false},
     {"virtio", "hostile values in virtio registers", case_virtio, false},

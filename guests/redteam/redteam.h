@@ -44,3 +44,5 @@ bool case_gic_pending(void);
 bool case_gic_unended(void);
 bool case_virtio(void);
 bool case_lost(void);
+bool case_trng(void);
+bool case_stolen(void);

@@ -31,7 +31,7 @@ def rows(m, text):
     m.expect(re.escape(text) + r" --json\s*?\r?\n")
     found = []
     while True:
-        match = m.expect(r"\[shell\] (\{[^\r\n]*\})", PROMPT)
+        match = m.expect(r"(?:\[shell\] |^|[\r\n])(\{[^\r\n]*\})", PROMPT)
         if "{" not in match.group(0):
             return found
         found.append(json.loads(match.group(1)))

@@ -97,7 +97,11 @@ def test_pin():
             command(m, f"vcpu pin alpha 0 {cpu}", PROMPT)
             m.heartbeat_goes_on("alpha", beats=1)
             assert rows(m, "vcpu list alpha")[0]["cpu"] == cpu
-        command(m, "vcpu pin alpha 0 9", r"vcpu pin: ")
+        command(m, "vcpu pin alpha 0 0-1", PROMPT)
+        assert rows(m, "vcpu list alpha")[0]["allowed"] == "0-1"
+        for cpus in ("9", "0-9", "1-0", "", "x", "0,", "-1", "0,,1", "0x", "99999999999999999999"):
+            command(m, f"vcpu pin alpha 0 {cpus}", r"vcpu pin: (?:invalid|out of)|usage: vcpu pin")
+        assert rows(m, "vcpu list alpha")[0]["allowed"] == "0-1"
 
 
 def test_log_level():

@@ -47,6 +47,22 @@ _start:
     b       3b
     .ltorg
 
+// Where firmware starts a further CPU: x0 = its struct cpu_start.
+    .section .text.secondary, "ax"
+    .globl secondary_start
+secondary_start:
+    msr     daifset, #0xf
+    adrp    x1, vectors
+    add     x1, x1, :lo12:vectors
+    msr     vbar_el1, x1
+    isb
+    ldp     x1, x2, [x0]
+    ldr     x0, [x0, #16]
+    mov     sp, x1
+    mov     x29, xzr
+    mov     x30, xzr
+    br      x2
+
 // One slot of the table: save everything in a struct trap_frame, call guest_trap(frame, slot).
 .macro vector slot
     .balign 128

@@ -52,6 +52,20 @@ _start:
 3:  wfi
     j       3b
 
+// Where firmware starts a further hart: a0 = hart, a1 = its struct cpu_start.
+    .globl secondary_start
+secondary_start:
+    csrw    sie, zero
+    csrci   sstatus, 2
+    lla     t0, trap_entry
+    csrw    stvec, t0
+    ld      sp, 0(a1)
+    ld      t0, 8(a1)
+    ld      a0, 16(a1)
+    mv      s0, zero
+    mv      ra, zero
+    jr      t0
+
     .balign 4
 trap_entry:
     addi    sp, sp, -FRAME
