@@ -68,13 +68,12 @@ SECTIONS
         . = ALIGN(16);
     } :data
     file_end = .;
-    .bss (NOLOAD) : ALIGN(64) {
+    .bss (NOLOAD) : ALIGN(16) {
         bss_start = .;
         *(.bss .bss.* COMMON)
-        . = ALIGN(64);
+        . = ALIGN(16);
         bss_end = .;
-        /* Not cleared at boot: what is made for that, stacks (upper half of an aligned slot; the lower half stays unmapped) and page tables. */
-        *(.noinit .noinit.*)
+        /* Not cleared at boot: stacks (upper half of an aligned slot; the lower half stays unmapped) and page tables. */
         . = ALIGN(2 * BOOT_STACK_SIZE);
         boot_stack_guard = .;
         . += BOOT_STACK_SIZE;

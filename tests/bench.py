@@ -24,19 +24,21 @@ BUILD = os.environ.get("B") or f"build/{PLATFORM}"
 SCALE = float(os.environ.get("LODGE_TIMEOUT_SCALE") or "1")
 COMPILER = "12.2.0"   # Debian 12's gcc
 TOLERANCE = 1.02
+CACHE = os.environ.get("LODGE_CACHE") or os.path.expanduser("~/.cache/lodge")
 IDLE = "idle"
 HEAD = '[host]\nlog = "err"\non_last_stop = "poweroff"\n'
 BLOCK = '[[vm.device]]\nmodel = "virtio-blk"\nbackend = "ram:"\nsize = "1M"\n'
+LINUX = "cryptomgr.notests=1 lodge.run=poweroff,-f"  # the kernel tests its ciphers for a random time otherwise
 CONSOLE = '[[vm.device]]\nmodel = "virtio-console"\n'
 
 # What differs between architectures. hz: the guest's counter, when an instruction takes a nanosecond; image, firmware:
 # addresses by which the plugin knows the hypervisor and what runs below it (linker/, OpenSBI).
 ARCHES = {
-    "aarch64": {"cpu": "cortex-a57", "hz": 62_500_000, "cross": "aarch64-linux-gnu-", "native": {"VIRT": "off"}, "boot": (16, 32),
+    "aarch64": {"cpu": "cortex-a57", "hz": 62_500_000, "cross": "aarch64-linux-gnu-", "native": {"VIRT": "off"}, "boot": (16, 32), "tty": "ttyAMA0",
                 "plugin": "arch=aarch64,image=0x600000000000",
                 "checked": ("hvc", "smc", "gicd", "pl011", "id_")},
-    "riscv64": {"cpu": "rv64", "hz": 1_000_000_000, "cross": "riscv64-linux-gnu-", "native": {}, "boot": (4, 20),
-                "plugin": "arch=riscv64,image=0x3000000000,firmware=0x80200000",
+    "riscv64": {"cpu": "rv64", "hz": 1_000_000_000, "cross": "riscv64-linux-gnu-", "native": {}, "boot": (4, 20), "tty": "ttyS0",
+                "plugin": "arch=riscv64,image=0x3000000000,firmware=0x80200000,off=0x100000",
                 "checked": ("sbi", "plic", "uart", "virtio_magic")},
 }
 HERE = ARCHES[ARCH]
@@ -63,7 +65,7 @@ def make(*arguments):
 
 def smp_qemu():
     """Before version 8.1, under -icount, a RISC-V hart that waits for another one in a loop may starve it for ever."""
-    folder = os.path.join(os.environ.get("LODGE_CACHE") or os.path.expanduser("~/.cache/lodge"), "qemu10", "usr")
+    folder = f"{CACHE}/qemu10/usr"
     if ARCH != "riscv64" or not os.path.exists(f"{folder}/bin/qemu-system-{ARCH}"):
         return {}
     return {"QEMU_PREFIX": f"{folder}/bin/", "QEMU_SHARE": f"{folder}/share/qemu"}
@@ -78,6 +80,7 @@ class Scenario:
         self.out = f"{BUILD}/bench/{name}"
         self.config = HEAD + config
         self.lines, self.plugin, self.text = [], {}, ""
+        self.seed = 1
 
     def build(self):
         os.makedirs(self.out, exist_ok=True)
@@ -95,7 +98,7 @@ class Scenario:
         return {"KERNEL": f"{self.out}/lodge.bin", "VIRT": "on", "INITRD": "", "APPEND": ""}
 
     def run(self, plugin, limit):
-        extra = "-icount shift=0,sleep=off -seed 1"
+        extra = f"-icount shift=0,sleep=off -seed {self.seed}"
         result = f"{self.out}/plugin.txt"
         if plugin and self.plugin_mode is not None:
             extra += f" -plugin file={plugin},out={result},{HERE['plugin']}{self.plugin_mode}{self.clearing()}"
@@ -120,7 +123,7 @@ class Scenario:
         self.read(log)
         if extra.find("-plugin") >= 0 and os.path.exists(result):
             with open(result, encoding="utf-8") as f:
-                for words in map(str.split, f):
+                for words in (w for w in map(str.split, f) if w[0] in ("entry", "series", "total")):
                     self.plugin.setdefault(words[0], []).append([int(w) for w in words[1:]])
         return self
 
@@ -128,7 +131,7 @@ class Scenario:
         with open(log, encoding="utf-8", errors="replace") as f:
             self.text = f.read().replace("\r", "")
         self.lines = [(m[1] or "bench", m[2].split())
-                      for m in re.finditer(r"^(?:\[(\w+)(?::\w+)?\] )?(bench.*)", self.text, re.MULTILINE)]
+                      for m in re.finditer(r"^(?:\[(\w+)\] )?(bench.*)", self.text, re.MULTILINE)]
 
     def finished(self, log):
         """All guests but the sleeping ones are done, or there are none. Other machines end by themselves."""
@@ -176,8 +179,17 @@ def one_among(n):
     return vm("bench", "calls", more=sched(priority=9)) + "".join(vm(f"idle{i}", IDLE) for i in range(n - 1))
 
 
+def linux():
+    """Debian's kernel until it powers off, alone and on Lodge; everything that the machine executes is counted."""
+    command, debian = f"console={HERE['tty']} {LINUX}", f"{CACHE}/guests/{ARCH}/debian"
+    yield Native("linux-native", f"{debian}/kernel", command, f"{debian}/initrd", mem="512M", plugin=",total=1")
+    config = f'[[vm]]\nname = "linux"\nmemory = "512M"\n[vm.boot]\nkernel = "debian"\ncmdline = "{command}"\n'
+    yield Scenario("linux", config, mem="1G", plugin=",total=1")
+
+
 def scenarios():
     """The longest first."""
+    yield from linux()
     yield from [Scenario(f"share{n}", shared_core(n), mem="2G") for n in (64, 8)]
     yield Scenario("share", shared_core(2))
     yield Scenario("exits", vm("bench", "exits interrupts virtio", "64M", device=BLOCK), plugin="")
@@ -233,6 +245,12 @@ def boot_figures(by_name):
     return figures
 
 
+def linux_overhead(native, lodge):
+    """Per cent more; None when one of them did not come to its end."""
+    whole = [s.plugin["total"][0][0] for s in (native, lodge) if s.plugin.get("total") and "Power down" in s.text]
+    return (whole[1] / whole[0] - 1) * 100 if len(whole) == 2 else None
+
+
 # A figure, the scenario and how it is read.
 READ = [("cross_sgi", "pair", lambda s: s.values().get("pair_sgi")),
         ("vcpu_switch", "share", switch_cost), ("switch_8_guests", "share8", switch_cost),
@@ -247,6 +265,8 @@ def collect(by_name):
         if name in by_name:
             figures.update(by_name[name].values())
     figures.update(boot_figures(by_name))
+    if {"linux", "linux-native"} <= by_name.keys():
+        figures["linux_overhead"] = linux_overhead(by_name["linux-native"], by_name["linux"])
     figures.update({figure: read(by_name[name]) for figure, name, read in READ if name in by_name})
     return {k: v for k, v in figures.items() if v is not None}
 
@@ -318,7 +338,7 @@ def run_all(wanted, options):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--no-plugin", action="store_true")
-    parser.add_argument("--limit", type=int, default=60, help="seconds for one machine")
+    parser.add_argument("--limit", type=int, default=120, help="seconds for one machine")
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="machines at a time")
     parser.add_argument("--only", help="scenarios whose name this fits (exits, boot, share, ...), not judged")
     options = parser.parse_args()

@@ -15,7 +15,7 @@
 
 #define START_TIMEOUT_MS 1000
 
-static UNCLEARED struct cpu cpus[CPU_MAX]; // `count` of them are set up
+static struct cpu cpus[CPU_MAX];
 static unsigned count;
 static void (*online_hook)(void);
 

@@ -11,10 +11,10 @@
 //                            instructions of the firmware among the total
 //   series N BATCHES COUNT FW    hypervisor and firmware instructions in the cheapest batch of series N
 //   profile PC COUNT         the same instructions by address, every 16 bytes (with `profile=1`)
-//   page ADDRESS PC          the same pages, and who wrote each first (with `profile=1`)
 //   trace N PC...            all of them from the last entry into the hypervisor of that series (with `trace=1`)
 // With `total=1` instead, nothing is looked for and this is all, at much less cost:
-//   total ALL HYPERVISOR FIRMWARE    instructions until the machine ended
+//   total ALL HYPERVISOR FIRMWARE    instructions until the machine ended; with `profile=1` also by address
+// A machine ends at a store to the register `off=`, where that is given: QEMU lets a CPU run on for a while behind it.
 //
 // QEMU's plugin interface, version 1, is declared here as far as it is used; Debian ships no header for it. `TBs` are
 // QEMU's translated blocks.
@@ -93,23 +93,30 @@ static const struct mark_code {
 #define CLEARING_MAX 8
 #define TRACE_MAX 20000
 #define PAGE_SHIFT 12
+#define PAGE_MASK ((UINT64_C(1) << PAGE_SHIFT) - 1)
 #define RAM_BASE UINT64_C(0x40000000)
 #define RAM_PAGES (UINT64_C(1) << 20)
 
 static FILE *out;
 static const struct mark_code *marks = &mark_codes[0];
-static uint64_t image_va, firmware_end;
+static uint64_t image_va, firmware_end, off_register;
+static bool total_printed;
 static struct {
     uint64_t first, end;
 } clearing[CLEARING_MAX];
 static unsigned clearing_count;
-static uint64_t totals[3]; // guest and boot, hypervisor, firmware
+static uint64_t totals[2]; // guest and boot, firmware
 static bool want_trace, want_profile, want_total, in_guest = true, started, in_batch;
 static uint64_t executed, count, fw_executed, fw_count, fw_best, best, batches, series, pages_written;
 static uint64_t trace[TRACE_MAX];
 static unsigned trace_count;
 static uint64_t profile[PROFILE_SIZE];
-static uint64_t writer[RAM_PAGES]; // who wrote a page first; 0: nobody
+static uint8_t written[RAM_PAGES / 8];
+
+static uint64_t *profile_of(uint64_t pc)
+{
+    return &profile[(pc - image_va) >> PROFILE_SHIFT & (PROFILE_SIZE - 1)];
+}
 
 static void host_insn(unsigned cpu, void *data)
 {
@@ -117,7 +124,7 @@ static void host_insn(unsigned cpu, void *data)
     executed++;
     count++;
     if (!started) {
-        profile[((uintptr_t)data - image_va) >> PROFILE_SHIFT & (PROFILE_SIZE - 1)]++;
+        ++*profile_of((uintptr_t)data);
     }
     if (in_guest && in_batch) {
         trace_count = 0;
@@ -148,21 +155,17 @@ static void other_insn(unsigned cpu, void *data)
 
 static void host_store(unsigned cpu, uint32_t info, uint64_t va, void *data)
 {
-    const struct qemu_plugin_hwaddr *h;
+    const struct qemu_plugin_hwaddr *h = started ? NULL : qemu_plugin_get_hwaddr(info, va);
     uint64_t page;
 
     (void)cpu;
-    // QEMU 7.2 reports loads to a callback that was registered for stores alone.
-    if (started || !qemu_plugin_mem_is_store(info)) {
-        return;
-    }
-    h = qemu_plugin_get_hwaddr(info, va);
+    (void)data;
     if (!h || qemu_plugin_hwaddr_is_io(h)) {
         return;
     }
-    page = qemu_plugin_hwaddr_phys_addr(h) >> PAGE_SHIFT;
-    if (page < RAM_PAGES && !writer[page]) {
-        writer[page] = (uintptr_t)data;
+    page = qemu_plugin_hwaddr_phys_addr(h) >> PAGE_SHIFT; // an offset into the machine's RAM
+    if (page < RAM_PAGES && !(written[page / 8] >> page % 8 & 1)) {
+        written[page / 8] = (uint8_t)(written[page / 8] | 1u << page % 8);
         pages_written++;
     }
 }
@@ -185,17 +188,22 @@ static void series_end(void)
     trace_count = 0;
 }
 
-static void entered(void)
+static void print_profile(void)
 {
-    fprintf(out, "entry %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", executed, pages_written, fw_executed);
     for (uint64_t i = 0; i < PROFILE_SIZE && want_profile; i++) {
         if (profile[i]) {
             fprintf(out, "profile %" PRIx64 " %" PRIu64 "\n", image_va + (i << PROFILE_SHIFT), profile[i]);
         }
     }
+}
+
+static void entered(void)
+{
+    fprintf(out, "entry %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", executed, pages_written, fw_executed);
+    print_profile();
     for (uint64_t i = 0; i < RAM_PAGES && want_profile; i++) {
-        if (writer[i]) {
-            fprintf(out, "page %" PRIx64 " %" PRIx64 "\n", i << PAGE_SHIFT, writer[i]);
+        if (written[i / 8] >> i % 8 & 1) {
+            fprintf(out, "page %" PRIx64 "\n", i << PAGE_SHIFT);
         }
     }
 }
@@ -271,10 +279,37 @@ static void count_insn(struct qemu_plugin_insn *insn, uint64_t pc)
     }
     // The image's first instructions run at physical addresses.
     if (!started && cb != firmware_insn && !only_clears(pc)) {
-        qemu_plugin_register_vcpu_mem_cb(insn, host_store, PLUGIN_NO_REGS, PLUGIN_MEM_WRITE,
-                                         (void *)(uintptr_t)pc);
+        qemu_plugin_register_vcpu_mem_cb(insn, host_store, PLUGIN_NO_REGS, PLUGIN_MEM_WRITE, NULL);
     }
     qemu_plugin_register_vcpu_insn_exec_cb(insn, cb, PLUGIN_NO_REGS, data);
+}
+
+static void print_total(void)
+{
+    uint64_t hypervisor = 0;
+
+    for (uint64_t i = 0; i < PROFILE_SIZE; i++) {
+        hypervisor += profile[i];
+    }
+    fprintf(out, "total %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", totals[0] + totals[1] + hypervisor,
+            hypervisor, totals[1]);
+    print_profile();
+    total_printed = true;
+}
+
+static void off_store(unsigned cpu, uint32_t info, uint64_t va, void *data)
+{
+    const struct qemu_plugin_hwaddr *h;
+
+    (void)cpu;
+    (void)data;
+    if (total_printed || (va ^ off_register) & PAGE_MASK || !qemu_plugin_mem_is_store(info)) {
+        return;
+    }
+    h = qemu_plugin_get_hwaddr(info, va);
+    if (h && qemu_plugin_hwaddr_is_io(h) && qemu_plugin_hwaddr_phys_addr(h) == off_register) {
+        print_total();
+    }
 }
 
 static void translate(plugin_id id, struct qemu_plugin_tb *tb)
@@ -285,8 +320,13 @@ static void translate(plugin_id id, struct qemu_plugin_tb *tb)
         uint64_t pc = qemu_plugin_insn_vaddr(insn);
 
         if (want_total) {
-            unsigned which = pc - image_va < IMAGE_SIZE ? 1 : pc < firmware_end ? 2 : 0;
-            qemu_plugin_register_vcpu_insn_exec_inline(insn, PLUGIN_INLINE_ADD, &totals[which], 1);
+            // One counter for an instruction: QEMU 7.2 adds to the first only.
+            bool hypervisor = pc - image_va < IMAGE_SIZE;
+            uint64_t *counter = hypervisor ? profile_of(pc) : &totals[pc < firmware_end ? 1 : 0];
+            qemu_plugin_register_vcpu_insn_exec_inline(insn, PLUGIN_INLINE_ADD, counter, 1);
+            if (off_register) {
+                qemu_plugin_register_vcpu_mem_cb(insn, off_store, PLUGIN_NO_REGS, PLUGIN_MEM_WRITE, NULL);
+            }
         } else {
             count_insn(insn, pc);
         }
@@ -297,9 +337,8 @@ static void at_exit(plugin_id id, void *data)
 {
     (void)id;
     (void)data;
-    if (want_total) {
-        fprintf(out, "total %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", totals[0] + totals[1] + totals[2],
-                totals[1], totals[2]);
+    if (want_total && !total_printed) {
+        print_total();
     }
     fclose(out);
 }
@@ -316,6 +355,8 @@ static void take_option(const char *name, const char *value)
         image_va = strtoull(value, NULL, 0);
     } else if (strcmp(name, "firmware") == 0) {
         firmware_end = strtoull(value, NULL, 0);
+    } else if (strcmp(name, "off") == 0) {
+        off_register = strtoull(value, NULL, 0);
     } else if (strcmp(name, "trace") == 0) {
         want_trace = true;
     } else if (strcmp(name, "profile") == 0) {

@@ -57,7 +57,7 @@ static const struct blk_backend_ops fake_ops = {.submit = fake_submit};
 
 static void process(struct fixture *f)
 {
-    virtio_process(f->dev);
+    f->dev->ops->process(f->dev);
 }
 
 // Completes the held request `i` with `result`.
