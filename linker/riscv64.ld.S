@@ -66,12 +66,13 @@ SECTIONS
         . = ALIGN(16);
     } :data
     file_end = .;
-    .bss (NOLOAD) : ALIGN(16) {
+    .bss (NOLOAD) : ALIGN(64) {
         bss_start = .;
         *(.sbss .sbss.* .bss .bss.* COMMON)
-        . = ALIGN(16);
+        . = ALIGN(64);
         bss_end = .;
-        /* Not cleared at boot: stacks (upper half of an aligned slot; the lower half stays unmapped) and page tables. */
+        /* Not cleared at boot: what is made for that, stacks (upper half of an aligned slot; the lower half stays unmapped) and page tables. */
+        *(.noinit .noinit.*)
         . = ALIGN(2 * BOOT_STACK_SIZE);
         boot_stack_guard = .;
         . += BOOT_STACK_SIZE;

@@ -131,7 +131,7 @@ class Scenario:
         with open(log, encoding="utf-8", errors="replace") as f:
             self.text = f.read().replace("\r", "")
         self.lines = [(m[1] or "bench", m[2].split())
-                      for m in re.finditer(r"^(?:\[(\w+)\] )?(bench.*)", self.text, re.MULTILINE)]
+                      for m in re.finditer(r"^(?:\[(\w+)(?::\w+)?\] )?(bench.*)", self.text, re.MULTILINE)]
 
     def finished(self, log):
         """All guests but the sleeping ones are done, or there are none. Other machines end by themselves."""

@@ -24,5 +24,6 @@ void asm_offsets(void)
     DEFINE(SECONDARY_SIZE, sizeof(struct secondary_boot));
     DEFINE(SECONDARY_READY_BITS, SECONDARY_READY);
     DEFINE(SECONDARY_COUNT, SECONDARY_MAX);
+    DEFINE(EARLY_MAP_POOL_NEXT, offsetof(struct early_map, pool_next));
     DEFINE(FP_FPCR, offsetof(struct guest_fp, fpcr));
 }

@@ -30,6 +30,7 @@ enum gicr_reg { // RD_base frame; the SGI frame follows and has the distributor'
 #define GICD_CTLR_ARE_NS BIT64(4)
 #define GICD_CTLR_RWP BIT64(31)
 #define GICD_SIZE KIB(64)
+#define REDIST_SIZE KIB(128) // RD_base and SGI_base
 #define GICR_CTLR_RWP BIT64(3)
 #define GICR_TYPER_VLPIS BIT64(1)
 #define GICR_TYPER_LAST BIT64(4)
@@ -42,11 +43,8 @@ enum gicr_reg { // RD_base frame; the SGI frame follows and has the distributor'
 
 static volatile void *gicd;
 static unsigned line_count;
-static struct {
-    volatile void *base;
-    uint64_t size;
-} regions[REGION_MAX];
-static unsigned region_count;
+static volatile void *frames[CPU_MAX]; // RD_base of every redistributor found
+static unsigned frame_count;
 static uint64_t stride;                // of redistributors, 0: as their type says
 static volatile void *redist[CPU_MAX]; // RD_base by CPU index, set by each CPU itself
 
@@ -193,26 +191,34 @@ static uint64_t frame_stride(uint64_t typer)
     return typer & GICR_TYPER_VLPIS ? KIB(256) : KIB(128);
 }
 
-// Looks for this CPU's redistributor in all regions.
+// Maps the redistributors of a region, which is often made for many more CPUs than there are.
+static enum status map_redists(hpa_t base, uint64_t size)
+{
+    uint64_t typer = 0;
+
+    for (uint64_t off = 0; off + REDIST_SIZE <= size && !(typer & GICR_TYPER_LAST) && frame_count < CPU_MAX;
+         off += frame_stride(typer)) {
+        volatile void *rd = mmio_map(hpa(base.v + off), REDIST_SIZE);
+        uint32_t arch = rd ? PIDR2_ARCH(mmio_read32(rd, GICR_PIDR2)) : 0;
+
+        if (!rd) {
+            return E_NOMEM;
+        }
+        if (arch != 3 && arch != 4) {
+            log_err("gicv3: no redistributor at 0x%" PRIx64, base.v + off);
+            break;
+        }
+        typer = mmio_read64(rd, GICR_TYPER);
+        frames[frame_count++] = rd;
+    }
+    return OK;
+}
+
 static volatile void *find_redist(uint32_t affinity)
 {
-    for (unsigned i = 0; i < region_count; i++) {
-        uint64_t off = 0;
-        uint64_t typer = 0;
-
-        while (off + KIB(128) <= regions[i].size && !(typer & GICR_TYPER_LAST)) {
-            volatile void *rd = (volatile char *)regions[i].base + off;
-            uint32_t arch = PIDR2_ARCH(mmio_read32(rd, GICR_PIDR2));
-
-            if (arch != 3 && arch != 4) {
-                log_err("gicv3: no redistributor at offset 0x%" PRIx64 " of region %u", off, i);
-                break;
-            }
-            typer = mmio_read64(rd, GICR_TYPER);
-            if (typer >> 32 == affinity) {
-                return rd;
-            }
-            off += frame_stride(typer);
+    for (unsigned i = 0; i < frame_count; i++) {
+        if (mmio_read64(frames[i], GICR_TYPER) >> 32 == affinity) {
+            return frames[i];
         }
     }
     return NULL;
@@ -324,11 +330,12 @@ static enum status map_registers(const struct hw_desc *hw)
     if (!gicd) {
         return E_NOMEM;
     }
-    for (region_count = 0; region_count < count; region_count++) {
-        regions[region_count].size = hw->regs[1 + region_count].size;
-        regions[region_count].base = mmio_map(hw->regs[1 + region_count].base, regions[region_count].size);
-        if (!regions[region_count].base) {
-            return E_NOMEM;
+    frame_count = 0;
+    for (unsigned i = 1; i <= count; i++) {
+        enum status s = map_redists(hw->regs[i].base, hw->regs[i].size);
+
+        if (s != OK) {
+            return s;
         }
     }
     return OK;
@@ -377,8 +384,8 @@ static enum status gicv3_probe(const struct hw_desc *hw)
         log_warn("%s: no maintenance interrupt: no virtual interrupts for guests", hw->name);
     }
     irq_set_chip(&gicv3_ops);
-    log_info("%s: GICv%" PRIu32 ", %u interrupts, %u redistributor region%s", hw->name, arch, line_count,
-             region_count, region_count == 1 ? "" : "s");
+    log_info("%s: GICv%" PRIu32 ", %u interrupts, %u redistributor%s", hw->name, arch, line_count,
+             frame_count, frame_count == 1 ? "" : "s");
     return OK;
 }
 

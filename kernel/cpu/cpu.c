@@ -15,7 +15,7 @@
 
 #define START_TIMEOUT_MS 1000
 
-static struct cpu cpus[CPU_MAX];
+static UNCLEARED struct cpu cpus[CPU_MAX]; // `count` of them are set up
 static unsigned count;
 static void (*online_hook)(void);
 

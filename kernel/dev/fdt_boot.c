@@ -3,7 +3,7 @@
 // Fills struct boot_info from the device tree: model, command line, console, memory, what of it is reserved,
 // initrd.
 //
-// The blob comes from a boot loader and is not trusted: libfdt checks its structure once and completely, the
+// The blob comes from a boot loader and is not trusted: its structure is checked once and completely, the
 // readers of fdt_read.h check every length. Follows the Devicetree Specification 0.4, chapters 3 (nodes) and
 // 5 (format).
 #include "kernel/dev/fdt_boot.h"
@@ -13,6 +13,7 @@
 
 #include "arch/mmu.h"
 #include "kernel/dev/boot_ranges.h"
+#include "kernel/dev/fdt_check.h"
 #include "kernel/dev/fdt_read.h"
 #include "kernel/lib/range.h"
 #include "kernel/log/log.h"
@@ -34,10 +35,10 @@ static enum status check_blob(const struct boot_info *bi, const void *blob, uint
         return E_CORRUPT;
     }
 
-    int err = fdt_check_full(blob, fdt_totalsize(blob));
+    const char *mistake = fdt_check(blob, room);
 
-    if (err != 0) {
-        log_err("device tree at 0x%" PRIx64 ": damaged (%s)", bi->fdt.v, fdt_strerror(err));
+    if (mistake) {
+        log_err("device tree at 0x%" PRIx64 ": damaged (%s)", bi->fdt.v, mistake);
         return E_CORRUPT;
     }
     return OK;

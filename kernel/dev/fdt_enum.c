@@ -17,8 +17,6 @@
 #include "kernel/lib/range.h"
 #include "kernel/log/log.h"
 
-#define DEPTH_MAX 16
-
 // What a node means for its children.
 struct bus {
     unsigned addr_cells, size_cells;
@@ -40,7 +38,7 @@ enum irq_parent {
 struct walk {
     const void *fdt;
     int console; // node, or negative
-    struct bus stack[DEPTH_MAX];
+    struct bus stack[FDT_DEPTH_MAX];
     uint32_t irq_phandle; // the last interrupt parent looked up, and what it was
     unsigned irq_cells;
     enum irq_parent irq_kind;
@@ -229,8 +227,8 @@ static void read_irqs(struct walk *w, unsigned bus, int node, struct hw_desc *hw
 // The hart that a riscv,cpu-intc node belongs to: its parent's "reg".
 static bool cpu_of_intc(int intc, uint64_t *hw_id)
 {
-    int cpu = fdt_parent_offset(tree, intc);
-    int cpus = cpu >= 0 ? fdt_parent_offset(tree, cpu) : -1;
+    int cpu = fdt_read_parent(tree, intc);
+    int cpus = cpu >= 0 ? fdt_read_parent(tree, cpu) : -1;
     unsigned ac = 0;
     unsigned sc = 0;
     unsigned cells = 0;
@@ -252,13 +250,36 @@ bool hw_cpu_irq(const struct hw_desc *hw, unsigned i, struct hw_cpu_irq *out)
     if (!p || i >= cells / 2) { // a phandle and one cell each
         return false;
     }
-    intc = fdt_node_offset_by_phandle(tree, fdt32_ld(p + (size_t)i * 2));
+    intc = fdt_read_by_phandle(tree, fdt32_ld(p + (size_t)i * 2));
     out->irq = fdt32_ld(p + (size_t)i * 2 + 1);
     return intc >= 0 && fdt_read_compatible(tree, intc, "riscv,cpu-intc") &&
            cpu_of_intc(intc, &out->cpu_hw_id);
 }
 
 // ---- nodes ----------------------------------------
+
+// The first PSCI node says how its calls are made.
+static void look_for_psci(const void *fdt, int node, const struct hw_desc *hw)
+{
+    const char *method;
+    bool is_psci = false;
+
+    for (unsigned i = 0; i < hw->id_count; i++) {
+        is_psci = is_psci || strcmp(hw->ids[i], "arm,psci-1.0") == 0 ||
+                  strcmp(hw->ids[i], "arm,psci-0.2") == 0 || strcmp(hw->ids[i], "arm,psci") == 0;
+    }
+    if (psci_method || !is_psci) {
+        return;
+    }
+    method = fdt_read_string(fdt, node, "method");
+    if (method && strcmp(method, "smc") == 0) {
+        psci_method = "smc";
+    } else if (method && strcmp(method, "hvc") == 0) {
+        psci_method = "hvc";
+    } else {
+        log_warn("device tree: the PSCI node names neither smc nor hvc as its method");
+    }
+}
 
 static enum status add_device(struct walk *w, unsigned bus, int node)
 {
@@ -273,6 +294,7 @@ static enum status add_device(struct walk *w, unsigned bus, int node)
     for (const char *p = ids; p < ids + len && hw.id_count < HW_IDS_MAX; p += strlen(p) + 1) {
         hw.ids[hw.id_count++] = p;
     }
+    look_for_psci(w->fdt, node, &hw);
     read_regs(w, bus, node, &hw);
     read_irqs(w, bus, node, &hw);
     return hw_add(&hw);
@@ -307,52 +329,62 @@ static void describe_bus(const struct walk *w, const struct bus *parent, int nod
                      !is_folder(name) && fdt_read_bus_cells(w->fdt, node, &out->addr_cells, &out->size_cells);
 }
 
-// The first PSCI node says how its calls are made.
-static void look_for_psci(const void *fdt, int node)
-{
-    const char *method;
-
-    if (psci_method ||
-        !(fdt_read_compatible(fdt, node, "arm,psci-1.0") || fdt_read_compatible(fdt, node, "arm,psci-0.2") ||
-          fdt_read_compatible(fdt, node, "arm,psci"))) {
-        return;
-    }
-    method = fdt_read_string(fdt, node, "method");
-    if (method && strcmp(method, "smc") == 0) {
-        psci_method = "smc";
-    } else if (method && strcmp(method, "hvc") == 0) {
-        psci_method = "hvc";
-    } else {
-        log_warn("device tree: the PSCI node names neither smc nor hvc as its method");
-    }
-}
-
 static enum status walk_tree(struct walk *w)
 {
     int depth = 0;
+    int last = 0; // the node before, which has children if this one lies deeper
+    unsigned last_level = 0;
+    enum status s = OK;
 
-    describe_bus(w, NULL, 0, &w->stack[0]);
-    for (int node = fdt_read_next_node(w->fdt, 0, &depth); node >= 0 && depth > 0;
+    for (int node = fdt_read_next_node(w->fdt, 0, &depth); s == OK && node >= 0 && depth > 0;
          node = fdt_read_next_node(w->fdt, node, &depth)) {
-        if (depth >= DEPTH_MAX) {
-            continue; // devices do not live that deep
-        }
-
         unsigned level = (unsigned)depth;
 
-        look_for_psci(w->fdt, node);
-        describe_bus(w, &w->stack[level - 1], node, &w->stack[level]);
-        if (!w->stack[level - 1].reachable || !fdt_read_enabled(w->fdt, node)) {
+        if (level >= FDT_DEPTH_MAX) {
             continue;
         }
-
-        enum status s = add_device(w, level - 1, node);
-
-        if (s != OK) {
-            return s;
+        if (level > last_level) {
+            describe_bus(w, level > 1 ? &w->stack[level - 2] : NULL, last, &w->stack[level - 1]);
+        }
+        last = node;
+        last_level = level;
+        if (w->stack[level - 1].reachable && fdt_read_enabled(w->fdt, node)) {
+            s = add_device(w, level - 1, node);
         }
     }
-    return OK;
+    return s;
+}
+
+// The node of a path that begins with / or an alias.
+static int node_of_path(const void *fdt, const char *path, size_t len)
+{
+    char alias[32];
+    const char *target;
+    int aliases;
+
+    if (len == 0 || path[0] == '/') {
+        return len ? fdt_read_path(fdt, path, len) : -FDT_ERR_NOTFOUND;
+    }
+    aliases = fdt_read_child(fdt, 0, "aliases");
+    if (aliases < 0 || len >= sizeof(alias)) {
+        return -FDT_ERR_NOTFOUND;
+    }
+    memcpy(alias, path, len);
+    alias[len] = '\0';
+    target = fdt_read_string(fdt, aliases, alias);
+    return target && target[0] == '/' ? fdt_read_path(fdt, target, strlen(target)) : -FDT_ERR_NOTFOUND;
+}
+
+static int first_compatible(const void *fdt, const char *id)
+{
+    int depth = 1;
+
+    for (int node = 0; node >= 0 && depth > 0; node = fdt_read_next_node(fdt, node, &depth)) {
+        if (fdt_read_compatible(fdt, node, id) && fdt_read_enabled(fdt, node)) {
+            return node;
+        }
+    }
+    return -FDT_ERR_NOTFOUND;
 }
 
 // stdout-path is a path or an alias, with options after a colon. Without one: serial0, else the first known
@@ -360,17 +392,13 @@ static enum status walk_tree(struct walk *w)
 static int find_console(const void *fdt, const char *path)
 {
     static const char *const uarts[] = {"arm,pl011", "ns16550a"};
-    size_t len = strcspn(path, ":");
-    int node = len ? fdt_path_offset_namelen(fdt, path, (int)len) : -FDT_ERR_NOTFOUND;
+    int node = node_of_path(fdt, path, strcspn(path, ":"));
 
     if (node < 0) {
-        node = fdt_path_offset(fdt, "serial0");
+        node = node_of_path(fdt, "serial0", strlen("serial0"));
     }
     for (unsigned i = 0; i < ARRAY_SIZE(uarts) && node < 0; i++) {
-        node = fdt_node_offset_by_compatible(fdt, -1, uarts[i]);
-        while (node >= 0 && !fdt_read_enabled(fdt, node)) {
-            node = fdt_node_offset_by_compatible(fdt, node, uarts[i]);
-        }
+        node = first_compatible(fdt, uarts[i]);
     }
     return node;
 }

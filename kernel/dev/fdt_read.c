@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "kernel/dev/fdt_token.h"
+
 #define PROPS_MAX 24
 #define TAG 4 // bytes of a token, and what all is aligned to
 
@@ -27,31 +29,38 @@ void fdt_read_forget(void)
     seen.fdt = NULL;
 }
 
-static uint32_t word_at(const void *fdt, int at)
+static const char *tree_of(const void *fdt)
 {
-    return fdt32_ld((const fdt32_t *)((const char *)fdt + fdt_off_dt_struct(fdt) + at));
+    return (const char *)fdt + fdt_word(fdt, offsetof(struct fdt_header, off_dt_struct));
 }
 
 const char *fdt_read_name(const void *fdt, int node)
 {
-    return (const char *)fdt + fdt_off_dt_struct(fdt) + node + TAG;
+    return tree_of(fdt) + node + TAG;
 }
 
 // Where the first token inside a node is.
-static int inside(const void *fdt, int node)
+static int inside(const char *tree, int node)
 {
-    return node + TAG + (int)align_up(strlen(fdt_read_name(fdt, node)) + 1, (uint64_t)TAG);
+    int at = node + 2 * TAG;
+
+    while (tree[at - 1] != '\0') { // names are filled up with zeros
+        at += TAG;
+    }
+    return at;
 }
 
-static int after_property(const void *fdt, int at)
+static int after_property(const char *tree, int at)
 {
-    return at + 3 * TAG + (int)align_up(word_at(fdt, at + TAG), (uint64_t)TAG);
+    return at + 3 * TAG + (int)align_up(fdt_word(tree, (uint32_t)at + TAG), (uint64_t)TAG);
 }
 
 int fdt_read_next_node(const void *fdt, int node, int *depth)
 {
-    for (int at = inside(fdt, node);;) {
-        switch (word_at(fdt, at)) {
+    const char *tree = tree_of(fdt);
+
+    for (int at = inside(tree, node);;) {
+        switch (fdt_word(tree, (uint32_t)at)) {
         case FDT_BEGIN_NODE:
             (*depth)++;
             return at;
@@ -60,7 +69,7 @@ int fdt_read_next_node(const void *fdt, int node, int *depth)
             at += TAG;
             break;
         case FDT_PROP:
-            at = after_property(fdt, at);
+            at = after_property(tree, at);
             break;
         case FDT_NOP:
             at += TAG;
@@ -71,14 +80,59 @@ int fdt_read_next_node(const void *fdt, int node, int *depth)
     }
 }
 
-int fdt_read_child(const void *fdt, int node, const char *name)
+// Whether a node's name is this one; a name without a unit address stands for any.
+static bool name_is(const char *node_name, const char *name, size_t len)
+{
+    return strncmp(node_name, name, len) == 0 &&
+           (node_name[len] == '\0' || (node_name[len] == '@' && !memchr(name, '@', len)));
+}
+
+static int child_named(const void *fdt, int node, const char *name, size_t len)
 {
     int depth = 0;
 
     for (int n = fdt_read_next_node(fdt, node, &depth); n >= 0 && depth > 0;
          n = fdt_read_next_node(fdt, n, &depth)) {
-        if (depth == 1 && strcmp(fdt_read_name(fdt, n), name) == 0) {
+        if (depth == 1 && name_is(fdt_read_name(fdt, n), name, len)) {
             return n;
+        }
+    }
+    return -FDT_ERR_NOTFOUND;
+}
+
+int fdt_read_child(const void *fdt, int node, const char *name)
+{
+    return child_named(fdt, node, name, strlen(name));
+}
+
+int fdt_read_path(const void *fdt, const char *path, size_t len)
+{
+    const char *end = path + len;
+    int node = 0;
+
+    while (path < end && node >= 0) {
+        size_t n = 0;
+
+        while (path + n < end && path[n] != '/') {
+            n++;
+        }
+        node = n ? child_named(fdt, node, path, n) : node;
+        path += n + (path + n < end);
+    }
+    return node;
+}
+
+int fdt_read_parent(const void *fdt, int node)
+{
+    int above[FDT_DEPTH_MAX] = {0};
+    int depth = 0;
+
+    for (int n = 0; n >= 0 && n <= node && depth >= 0; n = fdt_read_next_node(fdt, n, &depth)) {
+        if (n == node) {
+            return depth > 0 && depth <= FDT_DEPTH_MAX ? above[depth - 1] : -FDT_ERR_NOTFOUND;
+        }
+        if (depth < FDT_DEPTH_MAX) {
+            above[depth] = n;
         }
     }
     return -FDT_ERR_NOTFOUND;
@@ -86,14 +140,16 @@ int fdt_read_child(const void *fdt, int node, const char *name)
 
 static void remember(const void *fdt, int node)
 {
-    const char *strings = (const char *)fdt + fdt_off_dt_strings(fdt);
-    int at = inside(fdt, node);
+    const char *strings = (const char *)fdt + fdt_word(fdt, offsetof(struct fdt_header, off_dt_strings));
+    const char *tree = tree_of(fdt);
+    int at = inside(tree, node);
 
     seen.fdt = fdt;
     seen.node = node;
     seen.count = 0;
     seen.complete = true;
-    for (uint32_t tag = word_at(fdt, at); tag == FDT_PROP || tag == FDT_NOP; tag = word_at(fdt, at)) {
+    for (uint32_t tag = fdt_word(tree, (uint32_t)at); tag == FDT_PROP || tag == FDT_NOP;
+         tag = fdt_word(tree, (uint32_t)at)) {
         if (tag == FDT_NOP) {
             at += TAG;
             continue;
@@ -102,11 +158,11 @@ static void remember(const void *fdt, int node)
             seen.complete = false;
             return;
         }
-        seen.props[seen.count].len = (int)word_at(fdt, at + TAG);
-        seen.props[seen.count].name = strings + word_at(fdt, at + 2 * TAG);
-        seen.props[seen.count].value = (const char *)fdt + fdt_off_dt_struct(fdt) + at + 3 * TAG;
+        seen.props[seen.count].len = (int)fdt_word(tree, (uint32_t)at + TAG);
+        seen.props[seen.count].name = strings + fdt_word(tree, (uint32_t)at + 2 * TAG);
+        seen.props[seen.count].value = tree + at + 3 * TAG;
         seen.count++;
-        at = after_property(fdt, at);
+        at = after_property(tree, at);
     }
 }
 

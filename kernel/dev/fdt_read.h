@@ -2,7 +2,7 @@
 //
 // Reading properties of a flattened device tree that nobody vouches for: every length and terminator is
 // checked here, so that callers get a value or nothing. Thin layer over libfdt; the blob has passed
-// fdt_check_full().
+// fdt_check().
 #pragma once
 
 #include "kernel/lib/types.h"
@@ -13,11 +13,16 @@
 // before a tree is read whose bytes may have changed. Everything here runs on the boot CPU.
 void fdt_read_forget(void);
 
-// The walk over a tree that fdt_check_full() has found sound, without checking everything again at each step (which makes
-// libfdt's own walk the larger part of booting). As fdt_next_node(), fdt_get_name() and fdt_subnode_offset().
+#define FDT_DEPTH_MAX 16 // devices do not live deeper than this
+
+// The walk over a tree that fdt_check() has found sound, without checking everything again at each step (which makes
+// libfdt's own walk the larger part of booting). As fdt_next_node(), fdt_get_name(), fdt_subnode_offset(),
+// fdt_path_offset_namelen() without aliases, and fdt_parent_offset().
 int fdt_read_next_node(const void *fdt, int node, int *depth);
 const char *fdt_read_name(const void *fdt, int node);
 int fdt_read_child(const void *fdt, int node, const char *name);
+int fdt_read_path(const void *fdt, const char *path, size_t len);
+int fdt_read_parent(const void *fdt, int node);
 
 // The node with this phandle, negative when there is none.
 int fdt_read_by_phandle(const void *fdt, uint32_t phandle);

@@ -34,7 +34,7 @@ static size_t driver_count(void)
 static bool driver_has_id(const struct driver *drv, const char *id)
 {
     for (const char *const *p = drv->ids; *p; p++) {
-        if (strcmp(*p, id) == 0) {
+        if (**p == *id && strcmp(*p, id) == 0) {
             return true;
         }
     }

@@ -30,7 +30,7 @@ struct remote_call {
 };
 
 static struct spinlock lock = SPINLOCK_INIT(LOCK_IRQ); // protects registration
-static struct irq_desc descs[IRQ_MAX];
+static UNCLEARED struct irq_desc descs[IRQ_MAX];       // cleared when the chip is set
 static const struct irqchip_ops *chip;
 static _Atomic(struct remote_call *) calls[CPU_MAX]; // pushed by anybody, taken whole by the CPU
 

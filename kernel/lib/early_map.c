@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// See early_map.h. One walk down for each page that is mapped; tables are made on the way.
+// See early_map.h. One walk down for each run of pages in a table; tables are made on the way.
 #include "kernel/lib/early_map.h"
 
 #define LARGEST_SHIFT 30u // 1 GiB: 512 GiB pages would only waste what is checked less often
@@ -36,8 +36,9 @@ static uint64_t table_new(struct early_map *m)
         return 0;
     }
     volatile uint64_t *t = table_at(m, pa);
-    for (unsigned i = 0; i < ENTRIES; i++) {
-        t[i] = 0;
+    for (unsigned i = 0; i < ENTRIES; i += 8) {
+        t[i] = t[i + 1] = t[i + 2] = t[i + 3] = 0;
+        t[i + 4] = t[i + 5] = t[i + 6] = t[i + 7] = 0;
     }
     m->pool_next += PAGE_SIZE;
     return pa;
@@ -53,7 +54,20 @@ bool early_map_init(struct early_map *m, const struct early_format *format, uint
     return m->root != 0;
 }
 
-// Maps the largest page possible at `va` and returns its size; 0 when the pool is empty.
+// Writes leaves from `entry` on, as far as the table goes and nothing is mapped; returns their number.
+static uint64_t map_run(volatile uint64_t *entry, uint64_t first, uint64_t step, uint64_t room,
+                        uint64_t valid)
+{
+    uint64_t n = 0;
+
+    do {
+        entry[n] = first + n * step;
+        n++;
+    } while (n < room && !(entry[n] & valid));
+    return n;
+}
+
+// Maps the largest pages possible from `va` on, as far as one table goes, and returns their size; 0 when the pool is empty.
 static uint64_t map_one(struct early_map *m, uint64_t va, uint64_t pa, uint64_t size, enum early_kind kind)
 {
     const struct early_format *f = &m->format;
@@ -67,8 +81,10 @@ static uint64_t map_one(struct early_map *m, uint64_t va, uint64_t pa, uint64_t 
 
         if (!(*entry & f->valid)) {
             if (last || (shift <= largest && is_aligned(va | pa, page) && size >= page)) {
-                *entry = pa >> f->pa_shift | f->leaf[kind] | (last ? f->page : f->block);
-                return page;
+                uint64_t leaf = pa >> f->pa_shift | f->leaf[kind] | (last ? f->page : f->block);
+                uint64_t room = min_u64(size >> shift, ENTRIES - ((va >> shift) & (ENTRIES - 1)));
+
+                return map_run(entry, leaf, page >> f->pa_shift, room, f->valid) * page;
             }
             uint64_t next = table_new(m);
             if (!next) {

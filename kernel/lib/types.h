@@ -47,6 +47,9 @@ static inline gva_t gva(uint64_t v)
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
+// For a large object that its owner initialises: it has arbitrary contents at start, while other static data are zero.
+#define UNCLEARED __attribute__((section(".noinit")))
+
 // The object that holds `member` at `ptr`.
 #define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Small objects: a slab allocator. A slab is 1 page (objects up to 256 bytes) or 4 pages (up to 2 KiB) with a 64-byte header
-// and a free list through the free objects. Slabs with room are on their class's list; empty ones go back to the page
+// and a free list through the objects given back. Slabs with room are on their class's list; empty ones go back to the page
 // allocator, except the last of a class.
 #include "kernel/mm/pool.h"
 
@@ -26,6 +26,7 @@ struct slab {
     uint32_t capacity;
     uint32_t class;
     uint32_t magic;
+    uint32_t fresh; // objects from here on were never given out and are on no list
 };
 _Static_assert(sizeof(struct slab) <= SLAB_HEADER);
 
@@ -56,12 +57,11 @@ static unsigned slab_order(unsigned class)
     return class_size(class) > 256 ? 2 : 0;
 }
 
-// A fresh slab, all objects free.
+// A fresh slab, all objects free. Its memory is not touched before it is needed.
 static struct slab *slab_create(unsigned class)
 {
     size_t size = class_size(class);
     struct slab *s = page_alloc(slab_order(class));
-    char *obj;
 
     if (s == NULL) {
         return NULL;
@@ -70,11 +70,6 @@ static struct slab *slab_create(unsigned class)
     pool.stats.slabs++;
     pool.stats.slab_bytes += PAGE_SIZE << slab_order(class);
     s->capacity = (uint32_t)(((PAGE_SIZE << slab_order(class)) - SLAB_HEADER) / size);
-    obj = (char *)s + SLAB_HEADER;
-    for (uint32_t i = 0; i < s->capacity; i++, obj += size) {
-        *(void **)(void *)obj = s->free;
-        s->free = obj;
-    }
     return s;
 }
 
@@ -100,16 +95,20 @@ static void *small_alloc(size_t size)
         list_push_front(&pool.partial[class], &s->node);
     }
     s = list_entry(pool.partial[class].next, struct slab, node);
-    obj = s->free;
-    s->free = *(void **)obj;
+    if (s->free != NULL) {
+        obj = s->free;
+        s->free = *(void **)obj;
+    } else {
+        obj = (char *)s + SLAB_HEADER + s->fresh++ * class_size(class);
+    }
     s->used++;
-    if (s->free == NULL) {
+    if (s->used == s->capacity) {
         list_remove(&s->node);
     }
     pool.stats.live_objects++;
     pool.stats.live_bytes += size;
     spin_unlock_irqrestore(&pool.lock, irq);
-    memset(obj, 0, class_size(class));
+    memset(obj, 0, size);
     return obj;
 }
 
@@ -121,7 +120,7 @@ static void small_free(void *ptr, size_t size)
     irq_state_t irq = spin_lock_irqsave(&pool.lock);
 
     BUG_ON(s->magic != SLAB_MAGIC || s->class != class || s->used == 0);
-    if (s->free == NULL) {
+    if (s->used == s->capacity) {
         list_push_front(&pool.partial[class], &s->node);
     }
     *(void **)ptr = s->free;
@@ -139,18 +138,20 @@ static void small_free(void *ptr, size_t size)
     spin_unlock_irqrestore(&pool.lock, irq);
 }
 
-static void *large_alloc(size_t size)
+void *pool_alloc_dirty(size_t size)
 {
     uint64_t bytes = align_up(size, PAGE_SIZE);
     irq_state_t irq;
     hpa_t pa;
     void *va;
 
+    if (size <= SMALL_MAX) {
+        return small_alloc(size);
+    }
     if (bytes < size || page_alloc_range(bytes, PAGE_SIZE, &pa) != OK) {
         return NULL;
     }
     va = arch_phys_to_virt(pa);
-    arch_zero_pages(va, bytes);
     irq = spin_lock_irqsave(&pool.lock);
     pool.stats.live_objects++;
     pool.stats.live_bytes += size;
@@ -160,7 +161,12 @@ static void *large_alloc(size_t size)
 
 void *pool_alloc(size_t size)
 {
-    return size <= SMALL_MAX ? small_alloc(size) : large_alloc(size);
+    void *p = pool_alloc_dirty(size);
+
+    if (p != NULL && size > SMALL_MAX) {
+        arch_zero_pages(p, align_up(size, PAGE_SIZE));
+    }
+    return p;
 }
 
 void pool_free(void *ptr, size_t size)

@@ -8,6 +8,8 @@
 
 // NULL when out of memory. Alignment is the object's size rounded up to a power of two, at most 64 bytes (4 KiB for > 2 KiB).
 void *pool_alloc(size_t size);
+// The same, not zeroed above 2 KiB: for buffers of which little may be used.
+void *pool_alloc_dirty(size_t size);
 void pool_free(void *ptr, size_t size);
 
 // `count` objects of `size` bytes; NULL also when the product wraps.

@@ -72,7 +72,7 @@ static bool round(struct virtqueue *vq, struct virtq_chain *chain, unsigned step
     memset(buf, (int)step, sizeof(buf));
     (void)(virtq_chain_write(vq->gm, chain, chain->write_len - n, buf, n) == OK);
     (void)(virtqueue_push(vq, chain->head, n) == OK);
-    (void)virtqueue_should_notify(vq);
+    (void)virtqueue_publish(vq);
     return !vq->s->broken;
 }
 

@@ -11,6 +11,7 @@
 //                            instructions of the firmware among the total
 //   series N BATCHES COUNT FW    hypervisor and firmware instructions in the cheapest batch of series N
 //   profile PC COUNT         the same instructions by address, every 16 bytes (with `profile=1`)
+//   page ADDRESS PC          the same pages, and who wrote each first (with `profile=1`)
 //   trace N PC...            all of them from the last entry into the hypervisor of that series (with `trace=1`)
 // With `total=1` instead, nothing is looked for and this is all, at much less cost:
 //   total ALL HYPERVISOR FIRMWARE    instructions until the machine ended; with `profile=1` also by address
@@ -111,7 +112,7 @@ static uint64_t executed, count, fw_executed, fw_count, fw_best, best, batches, 
 static uint64_t trace[TRACE_MAX];
 static unsigned trace_count;
 static uint64_t profile[PROFILE_SIZE];
-static uint8_t written[RAM_PAGES / 8];
+static uint64_t writer[RAM_PAGES]; // who wrote a page first; 0: nobody
 
 static uint64_t *profile_of(uint64_t pc)
 {
@@ -155,17 +156,21 @@ static void other_insn(unsigned cpu, void *data)
 
 static void host_store(unsigned cpu, uint32_t info, uint64_t va, void *data)
 {
-    const struct qemu_plugin_hwaddr *h = started ? NULL : qemu_plugin_get_hwaddr(info, va);
+    const struct qemu_plugin_hwaddr *h;
     uint64_t page;
 
     (void)cpu;
-    (void)data;
+    // QEMU 7.2 reports loads to a callback that was registered for stores alone.
+    if (started || !qemu_plugin_mem_is_store(info)) {
+        return;
+    }
+    h = qemu_plugin_get_hwaddr(info, va);
     if (!h || qemu_plugin_hwaddr_is_io(h)) {
         return;
     }
-    page = qemu_plugin_hwaddr_phys_addr(h) >> PAGE_SHIFT; // an offset into the machine's RAM
-    if (page < RAM_PAGES && !(written[page / 8] >> page % 8 & 1)) {
-        written[page / 8] = (uint8_t)(written[page / 8] | 1u << page % 8);
+    page = qemu_plugin_hwaddr_phys_addr(h) >> PAGE_SHIFT;
+    if (page < RAM_PAGES && !writer[page]) {
+        writer[page] = (uintptr_t)data;
         pages_written++;
     }
 }
@@ -202,8 +207,8 @@ static void entered(void)
     fprintf(out, "entry %" PRIu64 " %" PRIu64 " %" PRIu64 "\n", executed, pages_written, fw_executed);
     print_profile();
     for (uint64_t i = 0; i < RAM_PAGES && want_profile; i++) {
-        if (written[i / 8] >> i % 8 & 1) {
-            fprintf(out, "page %" PRIx64 "\n", i << PAGE_SHIFT);
+        if (writer[i]) {
+            fprintf(out, "page %" PRIx64 " %" PRIx64 "\n", i << PAGE_SHIFT, writer[i]);
         }
     }
 }
@@ -279,7 +284,8 @@ static void count_insn(struct qemu_plugin_insn *insn, uint64_t pc)
     }
     // The image's first instructions run at physical addresses.
     if (!started && cb != firmware_insn && !only_clears(pc)) {
-        qemu_plugin_register_vcpu_mem_cb(insn, host_store, PLUGIN_NO_REGS, PLUGIN_MEM_WRITE, NULL);
+        qemu_plugin_register_vcpu_mem_cb(insn, host_store, PLUGIN_NO_REGS, PLUGIN_MEM_WRITE,
+                                         (void *)(uintptr_t)pc);
     }
     qemu_plugin_register_vcpu_insn_exec_cb(insn, cb, PLUGIN_NO_REGS, data);
 }

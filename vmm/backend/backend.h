@@ -55,10 +55,16 @@ static inline void char_backend_attach(struct char_backend *be, const struct cha
 // checked.
 struct blk_backend;
 
+#define BLK_QUICK_MAX 4096u
+
 struct blk_backend_ops {
     // Takes the request or fails at once. done() comes from any context but with no lock held: a worker
     // thread, an interrupt handler, or (a medium that is memory) from inside submit().
     enum status (*submit)(struct blk_backend *be, struct block_request *req);
+    // Carries the request out on the spot when that is short work: at most BLK_QUICK_MAX bytes between memory and memory,
+    // nothing to allocate or wait for. E_BUSY: submit() it instead; else its result, and done() is not called. NULL: never.
+    // The same caller as run(), or a vCPU's exit while nobody is in run().
+    enum status (*quick)(struct blk_backend *be, const struct block_request *req);
     // NULL: requests finish by themselves. Else the front end calls run() on its worker thread after
     // submit(), and done() comes from inside it.
     void (*run)(struct blk_backend *be);

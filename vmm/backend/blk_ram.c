@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A disk in memory: see blk_ram.h. submit() queues, run() copies on the front end's worker thread.
+// A disk in memory: see blk_ram.h. quick() copies at once; submit() queues, run() copies on the front
+// end's worker thread.
 #include "vmm/backend/blk_ram.h"
 
 #include <string.h>
@@ -145,6 +146,34 @@ static enum status ram_submit(struct blk_backend *be, struct block_request *req)
     return OK;
 }
 
+// Is the medium such that performing it allocates nothing?
+static bool at_hand(const struct blk_ram *d, const struct block_request *req)
+{
+    uint64_t first = req->sector * SECTOR_SIZE;
+    uint64_t bytes = 0;
+
+    for (unsigned i = 0; i < req->segment_count; i++) {
+        bytes += req->segments[i].size;
+    }
+    if (bytes > BLK_QUICK_MAX) {
+        return false;
+    }
+    // So short it lies in two chunks at most.
+    return req->op != BLOCK_WRITE ||
+           (d->chunks[first / CHUNK_SIZE] && d->chunks[(first + bytes - 1) / CHUNK_SIZE]);
+}
+
+static enum status ram_quick(struct blk_backend *be, const struct block_request *req)
+{
+    struct blk_ram *d = container_of(be, struct blk_ram, be);
+    enum status st = check(d, req);
+
+    if (st != OK) {
+        return st;
+    }
+    return at_hand(d, req) ? perform(d, req) : E_BUSY;
+}
+
 static void ram_run(struct blk_backend *be)
 {
     struct blk_ram *d = container_of(be, struct blk_ram, be);
@@ -176,7 +205,10 @@ static void ram_destroy(struct blk_backend *be)
     pool_free(d, sizeof(*d));
 }
 
-static const struct blk_backend_ops ram_ops = {.submit = ram_submit, .run = ram_run, .destroy = ram_destroy};
+static const struct blk_backend_ops ram_ops = {.submit = ram_submit,
+                                               .quick = ram_quick,
+                                               .run = ram_run,
+                                               .destroy = ram_destroy};
 
 enum status blk_ram_create(const char *name, const void *data, uint64_t size, bool read_only,
                            struct blk_backend **out)

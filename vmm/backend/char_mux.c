@@ -32,7 +32,7 @@ struct channel {
     int slot;
 };
 
-static char stage[2][STAGE_SIZE]; // apart, so that it takes no room in the image
+static UNCLEARED char stage[2][STAGE_SIZE]; // apart, so that it takes no room in the image
 
 static struct {
     struct spinlock lock;

@@ -591,6 +591,29 @@ void *gmem_ptr(struct gmem *gm, gpa_t addr, uint64_t len, uint8_t perm, uint64_t
     return p.va;
 }
 
+void *gmem_window_miss(struct gmem *gm, struct gmem_window *w, gpa_t addr, uint64_t len, uint8_t perm)
+{
+    // Before the look-up: a change in between makes the next look-up a miss.
+    uint32_t now = atomic_load_explicit(&gm->generation, memory_order_acquire);
+    struct piece p;
+
+    *w = (struct gmem_window){0};
+    if (len == 0 || !range_valid(addr.v, len) || piece_at(snapshot_get(gm), addr.v, len, perm, &p) != OK) {
+        return NULL;
+    }
+    const struct gmem_extent *e = extent_at(p.region, p.offset);
+
+    *w = (struct gmem_window){.base = p.region->base.v + e->offset,
+                              .size = e->size,
+                              .va = p.va - (p.offset - e->offset),
+                              .generation = now,
+                              .perm = p.region->perm};
+    if (p.region->dirty) {
+        w->perm &= (uint8_t)~PERM_W;
+    }
+    return p.len == len && (perm & ~w->perm) == 0 ? p.va : NULL;
+}
+
 // A naturally aligned word never leaves its page, so it lies in one piece.
 static enum status word_at(struct gmem *gm, gpa_t addr, unsigned size, uint8_t perm, struct piece *out)
 {

@@ -7,6 +7,8 @@
 // short at the first hole; aligned words up to 8 bytes are never torn; a range may end exactly at 2^64.
 #pragma once
 
+#include <stdatomic.h>
+
 #include "kernel/lib/status.h"
 #include "kernel/lib/types.h"
 #include "kernel/mm/aspace.h"
@@ -80,6 +82,33 @@ bool gmem_check(struct gmem *gm, gpa_t addr, uint64_t len, uint8_t perm);
 // when not memory with `perm`, when [addr, addr + len) wraps or `len` is 0. With PERM_W the whole piece is
 // marked dirty. The guest may change the bytes at any time: for data only, never for control structures.
 void *gmem_ptr(struct gmem *gm, gpa_t addr, uint64_t len, uint8_t perm, uint64_t *piece);
+
+// A piece of guest memory that its owner keeps found, for many look-ups in the same region. All zero: nothing yet. One
+// user at a time.
+struct gmem_window {
+    uint64_t base, size; // guest physical
+    uint8_t *va;
+    uint32_t generation; // of the gmem when it was found
+    uint8_t perm;        // without PERM_W where writes have to reach the dirty log
+};
+
+// Looks [addr, addr + len) up and keeps the piece around it.
+void *gmem_window_miss(struct gmem *gm, struct gmem_window *w, gpa_t addr, uint64_t len, uint8_t perm);
+
+// As gmem_ptr(), all or nothing: NULL also when the range lies in several pieces, or when it is to be written and the
+// dirty log must know. The pointer is good for one operation: look up again for the next.
+static inline void *gmem_window_ptr(struct gmem *gm, struct gmem_window *w, gpa_t addr, uint64_t len,
+                                    uint8_t perm)
+{
+    uint64_t off = addr.v - w->base;
+
+    if (__builtin_expect(off < w->size && len <= w->size - off && (perm & ~w->perm) == 0 &&
+                             w->generation == atomic_load_explicit(&gm->generation, memory_order_acquire),
+                         1)) {
+        return w->va + off;
+    }
+    return gmem_window_miss(gm, w, addr, len, perm);
+}
 
 // Naturally aligned single-copy-atomic little-endian words; E_INVAL when misaligned. acquire / release order.
 enum status gmem_load16(struct gmem *gm, gpa_t addr, uint16_t *out);

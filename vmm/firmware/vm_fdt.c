@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Generates a guest's device tree with libfdt's sequential-write functions: the parts that all architectures
-// share. CPUs, interrupt controllers and timers come from the architecture's own file (vm_fdt_aarch64.c,
+// Generates a guest's device tree: the parts that all architectures share. CPUs, interrupt controllers and timers come from the architecture's own file (vm_fdt_aarch64.c,
 // vm_fdt_riscv64.c).
 #include "vmm/firmware/vm_fdt.h"
 
@@ -113,7 +112,7 @@ static void add_chosen(struct fdt_builder *b)
 
 enum status vm_fdt_build(const struct vm_fdt_input *in, void *buf, size_t capacity, size_t *size)
 {
-    struct fdt_builder b = {.fdt = buf, .in = in};
+    struct fdt_builder b;
     const struct fdt_arch *arch = arch_of(in);
 
     if (!arch) {
@@ -127,8 +126,8 @@ enum status vm_fdt_build(const struct vm_fdt_input *in, void *buf, size_t capaci
     if (capacity > INT32_MAX) {
         return E_INVAL;
     }
-    tree_note(&b, fdt_create(buf, (int)capacity));
-    tree_note(&b, b.error ? 0 : fdt_finish_reservemap(buf));
+    b.in = in;
+    tree_start(&b, buf, capacity);
     tree_begin(&b, "");
     tree_put_text(&b, "compatible", arch->root_compatible);
     tree_put_text(&b, "model", "Lodge virtual board");
@@ -144,7 +143,7 @@ enum status vm_fdt_build(const struct vm_fdt_input *in, void *buf, size_t capaci
     }
     arch->finish(&b);
     tree_end(&b);
-    tree_note(&b, b.error ? 0 : fdt_finish(buf));
+    tree_finish(&b);
     if (b.error) {
         return fdt_status(b.error);
     }

@@ -42,6 +42,9 @@ enum status image_read(const struct image_source *src, uint64_t off, void *buf, 
 enum status image_copy(const struct image_source *src, uint64_t off, uint64_t len, uint64_t gpa,
                        const struct image_sink *sink)
 {
+    if (src->memory && range_contains(0, src->size, off, len)) {
+        return sink->write(sink->ctx, gpa, src->memory + off, len);
+    }
     while (len) {
         uint64_t n = min_u64(len, sink->bounce_size);
         enum status st = image_read(src, off, sink->bounce, n);

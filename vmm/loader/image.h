@@ -25,6 +25,7 @@ struct image_source {
     // Reads exactly [off, off + len); the caller keeps that inside `size`.
     enum status (*read)(void *ctx, uint64_t off, void *buf, uint64_t len);
     void *ctx;
+    const uint8_t *memory; // the whole file where it lies in memory, else NULL
 };
 
 // Reads with the bounds check. E_RANGE when the file is too short.
@@ -39,7 +40,7 @@ struct image_sink {
     uint64_t bounce_size;
 };
 
-// Copies [off, off + len) of the file to `gpa` through the bounce buffer.
+// Copies [off, off + len) of the file to `gpa`, through the bounce buffer where it does not lie in memory.
 enum status image_copy(const struct image_source *src, uint64_t off, uint64_t len, uint64_t gpa,
                        const struct image_sink *sink);
 

@@ -151,7 +151,7 @@ static enum status fill_fdt(struct job *j, void *tree)
 
 static enum status load_fdt(struct job *j)
 {
-    void *tree = pool_alloc(j->layout.fdt_size);
+    void *tree = pool_alloc_dirty(j->layout.fdt_size);
     enum status st;
 
     if (!tree) {
@@ -202,12 +202,13 @@ static void report(struct job *j, enum status st)
 
 enum status vm_load(struct vm *vm, const struct loader_source *src, struct vcpu_entry *entry)
 {
-    struct job *j = pool_alloc(sizeof(*j));
+    struct job *j = pool_alloc_dirty(sizeof(*j));
     enum status st;
 
     if (!j) {
         return E_NOMEM;
     }
+    memset(j, 0, offsetof(struct job, bounce));
     j->vm = vm;
     j->src = src;
     j->sink = (struct image_sink){sink_write, sink_zero, vm, j->bounce, sizeof(j->bounce)};

@@ -17,7 +17,7 @@ static enum status memory_read(void *ctx, uint64_t off, void *buf, uint64_t len)
 void source_from_memory(struct image_source *out, const char *name, const void *data, uint64_t size)
 {
     *out = (struct image_source){
-        .name = name, .size = size, .read = memory_read, .ctx = (void *)(uintptr_t)data};
+        .name = name, .size = size, .read = memory_read, .ctx = (void *)(uintptr_t)data, .memory = data};
 }
 
 static enum status fat_read(void *ctx, uint64_t off, void *buf, uint64_t len)

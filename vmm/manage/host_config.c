@@ -120,7 +120,7 @@ static enum status read_sources(const struct sources *s, const struct living *li
 {
     struct page_stats mem;
     size_t arena_size = s->longest * 16 + KIB(64);
-    void *arena = pool_alloc(arena_size);
+    void *arena = pool_alloc_dirty(arena_size); // cleared by the parser, as it is used
     enum status result = E_NOMEM;
 
     page_stats_get(&mem);

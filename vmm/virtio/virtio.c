@@ -44,16 +44,69 @@ enum status virtio_setup(struct virtio_device *dev, const struct virtio_ops *ops
 
 // ---- worker -------------------------------------------------------------------------------------
 
+// `work` also says that somebody is in process(): he alone clears this bit. Bits that others set meanwhile he leaves to the
+// worker, or takes himself when he is the worker.
+#define BUSY (1u << 31)
+
+// Adds work; whoever adds the first wakes the worker, unless somebody is at it and will look when he ends.
+static void add_work(struct virtio_device *dev, uint32_t bits)
+{
+    if (atomic_fetch_or_explicit(&dev->work, bits, memory_order_acq_rel) == 0 && dev->worker) {
+        thread_wake(dev->worker);
+    }
+}
+
+// What waits, and `bits`, is the caller's now. 0: there is nothing, or somebody is at it.
+static inline uint32_t claim(struct virtio_device *dev, uint32_t bits)
+{
+    uint32_t w = atomic_load_explicit(&dev->work, memory_order_relaxed);
+
+    do {
+        if ((w | bits) == 0 || (w & BUSY)) {
+            return 0;
+        }
+    } while (!atomic_compare_exchange_weak_explicit(&dev->work, &w, BUSY, memory_order_acquire,
+                                                    memory_order_relaxed));
+    return w | bits;
+}
+
+static bool at_rest(void *ctx)
+{
+    struct virtio_device *dev = ctx;
+
+    return atomic_load(&dev->in_flight) == 0 && !(atomic_load(&dev->work) & BUSY);
+}
+
+// Sequentially consistent, as what came before it and what virtio_quiesce() does: one of both sees the other.
+static void tell_quiesce(struct virtio_device *dev)
+{
+    if (__builtin_expect(atomic_load(&dev->quiescing), 0)) {
+        wait_wake_all(&dev->idle);
+    }
+}
+
+// process() has ended with `left`. True: there is work.
+static inline bool unclaim(struct virtio_device *dev, uint32_t left)
+{
+    uint32_t w = BUSY;
+
+    if (left != 0 || !atomic_compare_exchange_strong(&dev->work, &w, 0)) {
+        atomic_fetch_or_explicit(&dev->work, left, memory_order_relaxed);
+        w = atomic_fetch_and(&dev->work, ~BUSY);
+    }
+    tell_quiesce(dev);
+    return w != BUSY;
+}
+
 static void worker_main(void *arg)
 {
     struct virtio_device *dev = arg;
 
-    for (;;) {
-        if (atomic_load_explicit(&dev->stop, memory_order_acquire)) {
-            break;
-        }
-        if (atomic_exchange_explicit(&dev->work, false, memory_order_acq_rel)) {
-            dev->ops->process(dev);
+    while (!atomic_load_explicit(&dev->stop, memory_order_acquire)) {
+        uint32_t bits = claim(dev, 0);
+
+        if (bits) {
+            (void)unclaim(dev, dev->ops->process(dev, bits, VIRTIO_NO_BUDGET));
         } else {
             thread_block();
         }
@@ -88,38 +141,40 @@ static void stop_worker(struct virtio_device *dev)
 
 void virtio_kick(struct virtio_device *dev)
 {
-    // Whoever turns `work` on wakes the worker; it is turned off only by the worker, just before it looks at
-    // everything.
-    if (!atomic_exchange_explicit(&dev->work, true, memory_order_acq_rel) && dev->worker) {
+    add_work(dev, VIRTIO_WORK_BACKEND);
+}
+
+void virtio_process(struct virtio_device *dev)
+{
+    uint32_t bits = claim(dev, VIRTIO_WORK_ALL);
+
+    while (bits) {
+        (void)unclaim(dev, dev->ops->process(dev, bits, VIRTIO_NO_BUDGET));
+        bits = claim(dev, 0);
+    }
+}
+
+// The driver kicked: as much as is short is done here and now.
+static void serve(struct virtio_device *dev, uint32_t bits)
+{
+    uint32_t mine = dev->ops->exit_budget > 0 ? claim(dev, bits) : 0;
+
+    if (mine == 0) {
+        add_work(dev, bits);
+    } else if (unclaim(dev, dev->ops->process(dev, mine, dev->ops->exit_budget)) && dev->worker) {
         thread_wake(dev->worker);
     }
 }
 
-void virtio_request_begin(struct virtio_device *dev)
+void virtio_requests_end(struct virtio_device *dev, uint32_t n)
 {
-    atomic_fetch_add_explicit(&dev->in_flight, 1, memory_order_relaxed);
-}
-
-void virtio_request_end(struct virtio_device *dev)
-{
-    // Release: what the request did to guest memory is visible to whoever sees the count at zero.
-    if (atomic_fetch_sub_explicit(&dev->in_flight, 1, memory_order_acq_rel) == 1) {
-        wait_wake_all(&dev->idle);
+    // Release: what the requests did to guest memory is visible to whoever sees the count at zero.
+    if (atomic_fetch_sub(&dev->in_flight, n) == n) {
+        tell_quiesce(dev);
     }
 }
 
 // ---- lock held ----------------------------------------------------------------------------------
-
-static bool status_running(uint32_t status)
-{
-    return (status & (VIRTIO_STATUS_DRIVER_OK | VIRTIO_STATUS_DEVICE_NEEDS_RESET | VIRTIO_STATUS_FAILED)) ==
-           VIRTIO_STATUS_DRIVER_OK;
-}
-
-bool virtio_running(const struct virtio_device *dev)
-{
-    return !dev->paused && status_running(dev->state.status);
-}
 
 static void raise(struct virtio_device *dev, uint32_t bits)
 {
@@ -133,7 +188,7 @@ static void raise(struct virtio_device *dev, uint32_t bits)
 
 void virtio_notify_used(struct virtio_device *dev, struct virtqueue *vq)
 {
-    if (virtqueue_should_notify(vq)) {
+    if (virtqueue_publish(vq)) {
         raise(dev, VIRTIO_MMIO_INT_VRING);
     }
     if (vq->s->broken) {
@@ -181,7 +236,7 @@ static void activate_locked(struct virtio_device *dev)
     if (dev->ops->activate) {
         dev->ops->activate(dev);
     }
-    virtio_kick(dev); // chains may wait already
+    add_work(dev, VIRTIO_WORK_ALL); // chains may wait already
 }
 
 // ---- status and features ------------------------------------------------------------------------
@@ -305,16 +360,12 @@ void virtio_queue_set_ready(struct virtio_device *dev, uint32_t index, bool read
 void virtio_queue_notify(struct virtio_device *dev, uint32_t index)
 {
     // Without the lock: whatever changes meanwhile, process() checks again under it.
-    if (index >= dev->ops->queue_count || !status_running(read_once(&dev->state.status)) ||
+    if (index >= dev->ops->queue_count || !virtio_status_running(read_once(&dev->state.status)) ||
         !dev->queues[index].s->ready) {
         warn(dev, "a kick for a queue that is not in use");
         return;
     }
-    if (dev->ops->notify) {
-        dev->ops->notify(dev, index);
-    } else {
-        virtio_kick(dev);
-    }
+    serve(dev, 1u << index);
 }
 
 void virtio_interrupt_ack(struct virtio_device *dev, uint32_t bits)
@@ -363,13 +414,6 @@ void virtio_reset(struct virtio_device *dev)
     spin_unlock_irqrestore(&dev->lock, irq);
 }
 
-static bool nothing_in_flight(void *ctx)
-{
-    struct virtio_device *dev = ctx;
-
-    return atomic_load_explicit(&dev->in_flight, memory_order_acquire) == 0;
-}
-
 void virtio_quiesce(struct virtio_device *dev)
 {
     irq_state_t irq = spin_lock_irqsave(&dev->lock);
@@ -377,10 +421,12 @@ void virtio_quiesce(struct virtio_device *dev)
     dev->paused = true;
     spin_unlock_irqrestore(&dev->lock, irq);
     if (!dev->worker) {
-        dev->ops->process(dev); // nobody else will
+        virtio_process(dev); // nobody else will
         return;
     }
-    wait_event(&dev->idle, nothing_in_flight, dev);
+    atomic_store(&dev->quiescing, true);
+    wait_event(&dev->idle, at_rest, dev);
+    atomic_store(&dev->quiescing, false);
 }
 
 void virtio_resume(struct virtio_device *dev)
@@ -389,7 +435,7 @@ void virtio_resume(struct virtio_device *dev)
 
     dev->paused = false;
     spin_unlock_irqrestore(&dev->lock, irq);
-    virtio_kick(dev);
+    add_work(dev, VIRTIO_WORK_ALL);
 }
 
 void virtio_destroy(struct virtio_device *dev)

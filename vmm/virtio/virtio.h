@@ -5,8 +5,9 @@
 // virtio_ops, a transport (virtio_mmio.h) calls virtio_set_status() and its kin and shows interrupts to the
 // guest.
 //
-// Contexts. Transports call from a vCPU's exit handler. A device does its work in ops->process(), normally on
-// its worker thread, which virtio_kick() wakes; unit tests call it directly. Nothing here waits, but
+// Contexts. Transports call from a vCPU's exit handler. A device does its work in ops->process(), which one thread at a
+// time is in: the vCPU that kicks, in its exit, as far as ops->exit_budget goes; for the rest, and for what the back end
+// has to say, the worker thread. What waits to be done is a set of bits, `work`. Nothing here waits, but
 // virtio_quiesce().
 //
 // Reset at any time. A reset bumps `generation`. Requests under way keep the generation they began in, and
@@ -25,6 +26,11 @@
 
 #define VIRTIO_QUEUES_MAX 4
 #define VIRTIO_STATE_VERSION 1
+
+// What there is to do: bit n, the driver kicked queue n; or the back end has something.
+#define VIRTIO_WORK_BACKEND (1u << VIRTIO_QUEUES_MAX)
+#define VIRTIO_WORK_ALL ((1u << (VIRTIO_QUEUES_MAX + 1)) - 1)
+#define VIRTIO_NO_BUDGET UINT32_MAX
 
 // The features that every device here offers.
 #define VIRTIO_FEATURES_COMMON \
@@ -52,11 +58,11 @@ struct virtio_ops {
     void (*activate)(struct virtio_device *dev);
     // Forget the driver's requests; those under way stay until they complete. Lock held. May be NULL.
     void (*reset)(struct virtio_device *dev);
-    // A kick for a queue that is ready, on a running device. vCPU exit handler, interrupts masked: short.
-    // NULL: virtio_kick().
-    void (*notify)(struct virtio_device *dev, unsigned queue);
-    // Does all the work there is; returns when there is none. One caller at a time (the worker, or a test).
-    void (*process)(struct virtio_device *dev);
+    // Does the work in `work` until there is none, or until `budget` is used up (in the device's own unit; NO_BUDGET on the
+    // worker). Returns what is left. One caller at a time; in a vCPU's exit with interrupts masked: with a budget it
+    // must be short, and not call the back end's run().
+    uint32_t (*process)(struct virtio_device *dev, uint32_t work, uint32_t budget);
+    uint32_t exit_budget; // of a kick in the vCPU's exit; 0: all is the worker's
     // The driver writes configuration space; bounds checked. Lock held. NULL: ignored.
     void (*config_write)(struct virtio_device *dev, uint32_t off, const void *buf, uint32_t len);
     // Frees the device and lets go of its back end, which stays its maker's; the worker has ended.
@@ -85,11 +91,12 @@ struct virtio_device {
     bool paused;         // quiesced: take no new chains
 
     _Atomic uint32_t in_flight; // requests of any generation that may still touch guest memory
-    _Atomic bool work;          // something for process()
+    _Atomic uint32_t work;      // VIRTIO_WORK_*, and that somebody is in process()
+    _Atomic bool quiescing;     // somebody waits in `idle`
     _Atomic bool stop;          // the worker is to end
     struct thread *worker;      // NULL in unit tests
     struct completion stopped;  // the worker has ended
-    struct wait_queue idle;     // waits for in_flight == 0
+    struct wait_queue idle;     // waits for in_flight == 0 and nobody in process()
 };
 
 static inline struct virtio_device *virtio_from_vdev(struct vdev *v)
@@ -104,18 +111,34 @@ enum status virtio_setup(struct virtio_device *dev, const struct virtio_ops *ops
 // Starts the worker thread on `cpu`. E_NOMEM. Worker thread or boot.
 enum status virtio_start_worker(struct virtio_device *dev, unsigned cpu);
 
-// There may be something to do: process() will run. Any context.
+// The back end has something: the worker will run process(). Any context.
 void virtio_kick(struct virtio_device *dev);
 
-// Both bracket a request that may touch guest memory from elsewhere. virtio_request_end() is the last thing
-// that is done with the request and may be called in any context.
-void virtio_request_begin(struct virtio_device *dev);
-void virtio_request_end(struct virtio_device *dev);
+// Does everything that there may be, on the calling thread; nothing when somebody else is at it. For devices without a
+// worker: unit tests.
+void virtio_process(struct virtio_device *dev);
+
+// Bracket `n` requests that may touch guest memory from elsewhere. virtio_requests_end() is the last thing that is
+// done with them and may be called in any context.
+static inline void virtio_requests_begin(struct virtio_device *dev, uint32_t n)
+{
+    atomic_fetch_add_explicit(&dev->in_flight, n, memory_order_relaxed);
+}
+void virtio_requests_end(struct virtio_device *dev, uint32_t n);
 
 // ---- for device types, lock held
 
+static inline bool virtio_status_running(uint32_t status)
+{
+    return (status & (VIRTIO_STATUS_DRIVER_OK | VIRTIO_STATUS_DEVICE_NEEDS_RESET | VIRTIO_STATUS_FAILED)) ==
+           VIRTIO_STATUS_DRIVER_OK;
+}
+
 // DRIVER_OK, not broken, not paused.
-bool virtio_running(const struct virtio_device *dev);
+static inline bool virtio_running(const struct virtio_device *dev)
+{
+    return !dev->paused && virtio_status_running(dev->state.status);
+}
 
 // After pushes to `vq`: interrupts the driver if it wants to know. Also looks for a queue that broke.
 void virtio_notify_used(struct virtio_device *dev, struct virtqueue *vq);

@@ -2,11 +2,11 @@
 //
 // The virtio block device: see virtio_blk.h. Section numbers are those of Virtual I/O Device 1.2.
 //
-// All requests live in one array. A free one takes a chain from the queue (take), becomes a block_request
-// (submit_next), comes back through blk_done() on a lock-free stack from any context (collect), and when
-// nothing is left to do gets its status byte and its place in the used ring (flush). Only process() runs
-// these steps, so the request lists need no lock; the device's lock is held around the rings alone, never
-// across a back-end call.
+// All requests live in one array. A free one takes a chain from the queue (turn), becomes a block_request
+// (submit_next), which is carried out at once when it is short work, else comes back through blk_done() on a lock-free
+// stack from any context (collect); when nothing is left to do it gets its status byte and its place in the used ring
+// (turn again). Only process() runs these steps, so the request lists need no lock; the device's lock is held around
+// the rings alone, once for a batch, never across a back-end call.
 #include "vmm/virtio/virtio_blk.h"
 
 #include <stdatomic.h>
@@ -16,6 +16,9 @@
 #include "kernel/mm/pool.h"
 
 #define SEGMENT_MAX GIB(1) // bytes of a merged segment
+#define EXIT_BUDGET 4u     // requests that a kick may begin in the vCPU's exit, if they have few segments
+#define SEGMENT_COST 16u   // that many segments count as another request
+#define QUEUE 0u
 
 struct blk_request {
     struct block_request block;
@@ -26,10 +29,19 @@ struct blk_request {
     uint32_t left;            // data bytes not yet submitted
     uint64_t sector;          // of the next block_request
     struct virtq_cursor cursor;
-    enum status result; // of the last block_request
-    uint8_t status;     // VIRTIO_BLK_S_*
+    struct virtq_cursor bounce_at; // where the sector in `bounce` belongs
+    bool bounced;                  // the last segment of the block_request is `bounce`
+    bool quick;                    // short enough for ops->quick()
+    uint8_t status;                // VIRTIO_BLK_S_*
+    enum status result;            // of the last block_request
     struct virtq_chain chain;
     struct virtq_segment segs[VIRTIO_BLK_QUEUE_SIZE];
+    uint8_t bounce[SECTOR_SIZE]; // a sector that the guest has cut into pieces
+};
+
+// Requests in order.
+struct blk_list {
+    struct blk_request *first, **end;
 };
 
 struct virtio_blk {
@@ -37,8 +49,12 @@ struct virtio_blk {
     struct blk_backend *be;
     struct virtio_blk_config config;
     struct blk_request *requests;
+    // Of whoever is in process().
     struct blk_request *free;
-    struct blk_request *finished;       // to be flushed
+    struct blk_list finished;           // to be given back
+    bool submitted;                     // something, to a back end that has to be run
+    bool kicked;                        // the driver may have offered something since the queue was looked at
+    struct gmem_window control, data;   // where headers and status bytes, and where data lay last
     _Atomic(struct blk_request *) done; // completed by the back end, newest first
     _Atomic uint32_t completing;        // back-end contexts inside blk_done()
 };
@@ -50,7 +66,26 @@ static struct virtio_blk *blk_of(struct virtio_device *dev)
 
 static struct gmem *gmem_of(struct virtio_blk *b)
 {
-    return b->dev.queues[0].gm;
+    return b->dev.queues[QUEUE].gm;
+}
+
+static void list_clear(struct blk_list *l)
+{
+    l->first = NULL;
+    l->end = &l->first;
+}
+
+static void list_add(struct blk_list *l, struct blk_request *r)
+{
+    r->next = NULL;
+    *l->end = r;
+    l->end = &r->next;
+}
+
+// Was the device reset since the request began? Then the driver that asked for it is gone.
+static bool outdated(const struct virtio_blk *b, const struct blk_request *r)
+{
+    return r->generation != __atomic_load_n(&b->dev.generation, __ATOMIC_RELAXED);
 }
 
 // Any context, also interrupt handlers.
@@ -74,8 +109,7 @@ static void blk_done(struct block_request *block, enum status result)
 static void finish(struct virtio_blk *b, struct blk_request *r, uint8_t status)
 {
     r->status = status;
-    r->next = b->finished;
-    b->finished = r;
+    list_add(&b->finished, r);
 }
 
 // ---- to the back end ----------------------------------------------------------------------------
@@ -90,56 +124,150 @@ static bool add_segment(struct block_request *block, void *va, uint32_t size)
             last->size += size;
             return true;
         }
-    }
-    if (block->segment_count == BLOCK_SEGMENTS_MAX) {
-        return false;
+        if (block->segment_count == BLOCK_SEGMENTS_MAX) {
+            return false;
+        }
     }
     block->segments[block->segment_count++] = (struct block_segment){.va = va, .size = size};
     return true;
 }
 
+// Moves the sector between the guest and r->bounce: in for a write, out for a read that is done (`out`), or only checks
+// the memory for a read that begins. Advances the cursor.
+static enum status bounce(struct virtio_blk *b, struct blk_request *r, struct virtq_cursor *c, bool out)
+{
+    struct gmem *gm = gmem_of(b);
+    struct virtq_segment piece;
+
+    for (uint32_t done = 0; done < SECTOR_SIZE; done += piece.len) {
+        bool ok = virtq_cursor_next(&r->chain, c, SECTOR_SIZE - done, &piece);
+
+        if (ok && r->block.op == BLOCK_WRITE) {
+            ok = gmem_read(gm, piece.addr, r->bounce + done, piece.len, NULL) == OK;
+        } else if (ok && out) {
+            ok = gmem_write(gm, piece.addr, r->bounce + done, piece.len, NULL) == OK;
+        } else if (ok) {
+            ok = gmem_check(gm, piece.addr, piece.len, PERM_W);
+        }
+        if (!ok) {
+            return E_RANGE;
+        }
+    }
+    return OK;
+}
+
+// The next sector lies in pieces: it goes through r->bounce, as the last segment of this block request. *fits: there was
+// room.
+static enum status add_bounced(struct virtio_blk *b, struct blk_request *r, bool *fits)
+{
+    r->bounce_at = r->cursor;
+    enum status st = bounce(b, r, &r->cursor, false);
+
+    *fits = st == OK && add_segment(&r->block, r->bounce, SECTOR_SIZE);
+    r->bounced = *fits;
+    if (!*fits) {
+        r->cursor = r->bounce_at;
+    }
+    return st;
+}
+
+// The contiguous memory at the beginning of a data piece. NULL: the guest has none there, or not with that permission.
+static void *data_at(struct virtio_blk *b, const struct virtq_segment *piece, uint8_t perm, uint64_t *size)
+{
+    void *va = gmem_window_ptr(gmem_of(b), &b->data, piece->addr, piece->len, perm);
+
+    if (va && piece->len <= SEGMENT_MAX) {
+        *size = piece->len;
+        return va;
+    }
+    return gmem_ptr(gmem_of(b), piece->addr, min_u64(piece->len, SEGMENT_MAX), perm, size);
+}
+
 // Fills the block request with the next data pieces of the chain. E_RANGE: a piece is not memory of the guest
-// with the right permission, or not a whole number of sectors.
+// with the right permission.
 static enum status fill(struct virtio_blk *b, struct blk_request *r)
 {
     uint8_t perm = r->block.op == BLOCK_READ ? PERM_W : PERM_R;
     uint32_t before = r->left;
+    bool fits = true;
 
     r->block.segment_count = 0;
     r->block.sector = r->sector;
-    while (r->left > 0) {
-        struct virtq_cursor here = r->cursor;
+    r->bounced = false;
+    while (r->left > 0 && fits && !r->bounced) {
+        struct virtq_cursor next = r->cursor;
         struct virtq_segment piece;
         uint64_t size;
+        enum status st = OK;
 
-        if (!virtq_cursor_next(&r->chain, &here, r->left, &piece)) {
+        if (!virtq_cursor_next(&r->chain, &next, r->left, &piece)) {
             return E_RANGE;
         }
-        void *va = gmem_ptr(gmem_of(b), piece.addr, min_u64(piece.len, SEGMENT_MAX), perm, &size);
+        void *va = data_at(b, &piece, perm, &size);
 
-        if (!va || size % SECTOR_SIZE != 0) {
+        if (!va) {
             return E_RANGE;
         }
-        if (!add_segment(&r->block, va, (uint32_t)size)) {
-            break;
+        size = align_down(size, SECTOR_SIZE);
+        if (size == 0) {
+            size = SECTOR_SIZE;
+            st = add_bounced(b, r, &fits);
+        } else {
+            fits = add_segment(&r->block, va, (uint32_t)size);
+            if (fits) {
+                (void)virtq_cursor_next(&r->chain, &r->cursor, (uint32_t)size, &piece);
+            }
         }
-        (void)virtq_cursor_next(&r->chain, &r->cursor, (uint32_t)size, &piece);
-        r->left -= (uint32_t)size;
+        if (st != OK) {
+            return st;
+        }
+        r->left -= fits ? (uint32_t)size : 0;
     }
     r->sector += (before - r->left) / SECTOR_SIZE;
     return OK;
 }
 
+// To the back end: at once when that is short work and overtakes nothing. E_BUSY: it is under way.
+static enum status hand_over(struct virtio_blk *b, struct blk_request *r)
+{
+    enum status st = E_BUSY;
+
+    if (r->quick && !b->submitted && b->be->ops->quick) {
+        st = b->be->ops->quick(b->be, &r->block);
+    }
+    if (st != E_BUSY) {
+        return st;
+    }
+    b->submitted = b->be->ops->run != NULL;
+    st = b->be->ops->submit(b->be, &r->block);
+    return st == OK ? E_BUSY : st;
+}
+
+// A block request has ended. True: the request has another one.
+static bool goes_on(struct virtio_blk *b, struct blk_request *r, enum status st)
+{
+    if (st == OK && r->bounced && r->block.op == BLOCK_READ && !outdated(b, r)) {
+        struct virtq_cursor c = r->bounce_at;
+
+        st = bounce(b, r, &c, true);
+    }
+    if (st == OK && r->left > 0 && !outdated(b, r)) {
+        return true;
+    }
+    finish(b, r, (uint8_t)(st == OK ? VIRTIO_BLK_S_OK : VIRTIO_BLK_S_IOERR));
+    return false;
+}
+
 static void submit_next(struct virtio_blk *b, struct blk_request *r)
 {
-    enum status st = fill(b, r);
+    enum status st;
 
-    if (st == OK) {
-        st = b->be->ops->submit(b->be, &r->block);
-    }
-    if (st != OK) {
-        finish(b, r, VIRTIO_BLK_S_IOERR);
-    }
+    do {
+        st = fill(b, r);
+        if (st == OK) {
+            st = hand_over(b, r);
+        }
+    } while (st != E_BUSY && goes_on(b, r, st));
 }
 
 // 5.2.6: checks a read or write completely, then starts it.
@@ -158,6 +286,7 @@ static void start_transfer(struct virtio_blk *b, struct blk_request *r, const st
     r->sector = h->sector;
     r->written = in ? len : 0;
     r->left = len;
+    r->quick = len <= BLK_QUICK_MAX;
     r->cursor = virtq_cursor_at(&r->chain, in, in ? 0 : (uint32_t)sizeof(*h));
     if (len == 0) {
         finish(b, r, VIRTIO_BLK_S_OK);
@@ -175,8 +304,12 @@ static void start_flush(struct virtio_blk *b, struct blk_request *r)
     r->block.op = BLOCK_FLUSH;
     r->block.sector = 0;
     r->block.segment_count = 0;
-    if (b->be->ops->submit(b->be, &r->block) != OK) {
-        finish(b, r, VIRTIO_BLK_S_IOERR);
+    r->bounced = false;
+    r->quick = true;
+    enum status st = hand_over(b, r);
+
+    if (st != E_BUSY) {
+        (void)goes_on(b, r, st);
     }
 }
 
@@ -192,6 +325,26 @@ static void get_id(struct virtio_blk *b, struct blk_request *r)
     }
 }
 
+// Copied once; each word is loaded once where it lies in one piece, as it does with every driver.
+static bool read_header(struct virtio_blk *b, const struct blk_request *r, struct virtio_blk_req_hdr *h)
+{
+    const struct virtq_segment *s = &r->chain.segs[0];
+
+    if (r->chain.read_len < sizeof(*h)) {
+        return false;
+    }
+    if (s->len >= sizeof(*h) && is_aligned(s->addr.v, sizeof(uint64_t))) {
+        const uint64_t *p = gmem_window_ptr(gmem_of(b), &b->control, s->addr, sizeof(*h), PERM_R);
+
+        if (p) {
+            h->type = (uint32_t)__atomic_load_n(&p[0], __ATOMIC_RELAXED);
+            h->sector = __atomic_load_n(&p[1], __ATOMIC_RELAXED);
+            return true;
+        }
+    }
+    return virtq_chain_read(gmem_of(b), &r->chain, 0, h, sizeof(*h)) == OK;
+}
+
 // A chain was taken. NULL: it is under way or finished; else how it broke the rules.
 static const char *start(struct virtio_blk *b, struct blk_request *r)
 {
@@ -202,8 +355,7 @@ static const char *start(struct virtio_blk *b, struct blk_request *r)
     if (r->chain.write_len == 0) {
         return "a block request without a status byte";
     }
-    if (r->chain.read_len < sizeof(header) ||
-        virtq_chain_read(gmem_of(b), &r->chain, 0, &header, sizeof(header)) != OK) {
+    if (!read_header(b, r, &header)) {
         return "a block request without a header";
     }
     switch (header.type) {
@@ -226,28 +378,10 @@ static const char *start(struct virtio_blk *b, struct blk_request *r)
 
 // ---- the queue ----------------------------------------------------------------------------------
 
-// Takes one chain into `r`. E_NOENT: there is none, and the driver will kick; E_CORRUPT: broken; E_STATE: not
-// running.
-static enum status take_one(struct virtio_blk *b, struct blk_request *r)
+static void make_free(struct virtio_blk *b, struct blk_request *r)
 {
-    struct virtio_device *dev = &b->dev;
-    struct virtqueue *vq = &dev->queues[0];
-    irq_state_t irq = spin_lock_irqsave(&dev->lock);
-    enum status st = virtio_running(dev) ? virtqueue_pop(vq, &r->chain) : E_STATE;
-
-    if (st == E_NOENT && virtqueue_await_kick(vq)) {
-        st = virtqueue_pop(vq, &r->chain);
-    }
-    if (vq->s->broken) {
-        virtio_break(dev, vq, vq->why);
-        st = E_CORRUPT;
-    }
-    if (st == OK) {
-        r->generation = dev->generation;
-        virtio_request_begin(dev);
-    }
-    spin_unlock_irqrestore(&dev->lock, irq);
-    return st;
+    r->next = b->free;
+    b->free = r;
 }
 
 // The chain in `r` makes no sense: the device asks for a reset, unless it was reset meanwhile.
@@ -257,41 +391,22 @@ static void refuse(struct virtio_blk *b, struct blk_request *r, const char *why)
     irq_state_t irq = spin_lock_irqsave(&dev->lock);
 
     if (r->generation == dev->generation) {
-        virtio_break(dev, &dev->queues[0], why);
+        virtio_break(dev, &dev->queues[QUEUE], why);
     }
     spin_unlock_irqrestore(&dev->lock, irq);
-    r->next = b->free;
-    b->free = r;
-    virtio_request_end(dev);
-}
-
-static bool take(struct virtio_blk *b)
-{
-    bool any = false;
-
-    while (b->free) {
-        struct blk_request *r = b->free;
-
-        if (take_one(b, r) != OK) {
-            break;
-        }
-        any = true;
-        b->free = r->next;
-        const char *why = start(b, r);
-
-        if (why) {
-            refuse(b, r, why);
-        }
-    }
-    return any;
+    make_free(b, r);
+    virtio_requests_end(dev, 1);
 }
 
 // Takes over what the back end completed: the rest of a long request goes on, others are finished.
-static bool collect(struct virtio_blk *b)
+static void collect(struct virtio_blk *b)
 {
-    struct blk_request *r = atomic_exchange_explicit(&b->done, NULL, memory_order_acquire);
     struct blk_request *oldest = NULL;
-    bool any = r != NULL;
+
+    if (!atomic_load_explicit(&b->done, memory_order_relaxed)) {
+        return;
+    }
+    struct blk_request *r = atomic_exchange_explicit(&b->done, NULL, memory_order_acquire);
 
     while (r) {
         struct blk_request *next = r->next;
@@ -303,90 +418,155 @@ static bool collect(struct virtio_blk *b)
     while (oldest) {
         r = oldest;
         oldest = r->next;
-        if (r->result != OK) {
-            finish(b, r, VIRTIO_BLK_S_IOERR);
-        } else if (r->left > 0 && r->generation == b->dev.generation) {
+        if (goes_on(b, r, r->result)) {
             submit_next(b, r);
-        } else {
-            finish(b, r, VIRTIO_BLK_S_OK);
         }
     }
-    return any;
+}
+
+static bool write_status(struct virtio_blk *b, const struct blk_request *r)
+{
+    const struct virtq_chain *c = &r->chain;
+    const struct virtq_segment *last = &c->segs[c->count - 1];
+    uint8_t *va = gmem_window_ptr(gmem_of(b), &b->control, gpa(last->addr.v + (last->len - 1)), 1, PERM_W);
+
+    if (va) {
+        __atomic_store_n(va, r->status, __ATOMIC_RELAXED);
+        return true;
+    }
+    return virtq_chain_write(gmem_of(b), c, c->write_len - 1, &r->status, 1) == OK;
 }
 
 // Status byte and used ring of one request. True when it was pushed. Lock held.
-static bool flush_one(struct virtio_blk *b, struct blk_request *r)
+static bool give_back(struct virtio_blk *b, const struct blk_request *r)
 {
-    struct virtqueue *vq = &b->dev.queues[0];
-    const struct virtq_chain *c = &r->chain;
+    struct virtqueue *vq = &b->dev.queues[QUEUE];
     uint32_t written = r->status == VIRTIO_BLK_S_OK ? r->written : 0;
 
-    if (r->generation != b->dev.generation) {
-        return false; // the driver that asked for it is gone
+    if (outdated(b, r)) {
+        return false;
     }
-    if (written ==
-        c->write_len - 1) { // 2.7.8.2: count only what was written without a gap from the beginning
-        written++;
-    }
-    if (virtq_chain_write(gmem_of(b), c, c->write_len - 1, &r->status, 1) != OK) {
+    // 2.7.8.2: count only what was written without a gap from the beginning.
+    written += written == r->chain.write_len - 1 ? 1 : 0;
+    if (!write_status(b, r)) {
         virtio_break(&b->dev, vq, "a block request's status byte is not memory");
         return false;
     }
-    if (virtqueue_push(vq, c->head, written) != OK) {
+    if (virtqueue_push(vq, r->chain.head, written) != OK) {
         virtio_break(&b->dev, vq, vq->why);
         return false;
     }
     return true;
 }
 
-static void flush(struct virtio_blk *b)
+// What is finished goes back, in one batch. Returns how many requests that were. Lock held.
+static uint32_t give_all_back(struct virtio_blk *b)
 {
-    struct blk_request *first = NULL;
-    struct virtio_device *dev = &b->dev;
-
-    while (b->finished) { // oldest first
-        struct blk_request *r = b->finished;
-
-        b->finished = r->next;
-        r->next = first;
-        first = r;
-    }
-    if (!first) {
-        return;
-    }
-    irq_state_t irq = spin_lock_irqsave(&dev->lock);
+    uint32_t ended = 0;
     bool pushed = false;
 
-    for (struct blk_request *r = first; r; r = r->next) {
-        pushed |= flush_one(b, r);
-    }
-    if (pushed) {
-        virtio_notify_used(dev, &dev->queues[0]);
-    }
-    spin_unlock_irqrestore(&dev->lock, irq);
-    while (first) {
-        struct blk_request *r = first;
+    while (b->finished.first) {
+        struct blk_request *r = b->finished.first;
 
-        first = r->next;
-        r->next = b->free;
-        b->free = r;
-        virtio_request_end(dev);
+        b->finished.first = r->next;
+        pushed |= give_back(b, r);
+        make_free(b, r);
+        ended++;
     }
+    list_clear(&b->finished);
+    if (pushed) {
+        virtio_notify_used(&b->dev, &b->dev.queues[QUEUE]);
+    }
+    return ended;
 }
 
-static void blk_process(struct virtio_device *dev)
+// Takes what the driver is known to offer, as far as budget and free requests go. What it offers later it will kick for, or
+// virtqueue_await_kick() tells. Lock held.
+static uint32_t take(struct virtio_blk *b, struct blk_list *taken, uint32_t *budget)
+{
+    struct virtio_device *dev = &b->dev;
+    struct virtqueue *vq = &dev->queues[QUEUE];
+    uint32_t begun = 0;
+
+    while (b->free && *budget > 0 && (b->kicked || virtqueue_knows_more(vq))) {
+        struct blk_request *r = b->free;
+
+        if (virtqueue_pop(vq, &r->chain) != OK) {
+            b->kicked = false;
+            break;
+        }
+        b->kicked = false;
+        b->free = r->next;
+        r->generation = dev->generation;
+        list_add(taken, r);
+        begun++;
+        uint32_t cost = 1 + r->chain.count / SEGMENT_COST;
+
+        *budget = *budget == VIRTIO_NO_BUDGET ? *budget : *budget - (uint32_t)min_u64(cost, *budget);
+    }
+    return begun;
+}
+
+// One turn at the queue: gives back what is finished and takes what is offered. False: nothing came, and the driver will
+// kick, or completions will bring the next turn; *left: or chains wait, but the budget is used up.
+static bool turn(struct virtio_blk *b, struct blk_list *taken, uint32_t *budget, uint32_t *left)
+{
+    struct virtio_device *dev = &b->dev;
+    struct virtqueue *vq = &dev->queues[QUEUE];
+    irq_state_t irq = spin_lock_irqsave(&dev->lock);
+    uint32_t ended = give_all_back(b);
+    uint32_t begun = 0;
+
+    list_clear(taken);
+    if (virtio_running(dev)) {
+        begun = take(b, taken, budget);
+        if (begun == 0 && b->free && (virtqueue_knows_more(vq) || virtqueue_await_kick(vq))) {
+            begun = take(b, taken, budget);
+            *left |= *budget == 0 ? 1u << QUEUE : 0;
+        }
+        if (vq->s->broken) {
+            virtio_break(dev, vq, vq->why);
+        }
+    }
+    if (begun > 0) {
+        virtio_requests_begin(dev, begun);
+    }
+    spin_unlock_irqrestore(&dev->lock, irq);
+    if (ended > 0) {
+        virtio_requests_end(dev, ended);
+    }
+    return begun > 0;
+}
+
+static uint32_t blk_process(struct virtio_device *dev, uint32_t work, uint32_t budget)
 {
     struct virtio_blk *b = blk_of(dev);
-    bool more;
+    bool may_run = budget == VIRTIO_NO_BUDGET;
+    struct blk_list taken;
+    uint32_t left = 0;
+    bool any;
 
+    (void)work;       // whatever it is
+    b->kicked = true; // at least look
     do {
-        more = take(b);
-        if (b->be->ops->run) {
+        collect(b);
+        any = turn(b, &taken, &budget, &left);
+        while (taken.first) {
+            struct blk_request *r = taken.first;
+
+            taken.first = r->next;
+            const char *why = start(b, r);
+
+            if (why) {
+                refuse(b, r, why);
+            }
+        }
+        if (b->submitted && may_run) {
+            b->submitted = false;
             b->be->ops->run(b->be);
         }
-        more |= collect(b);
-        flush(b);
-    } while (more);
+    } while (any || b->finished.first || atomic_load_explicit(&b->done, memory_order_relaxed));
+    return left | (b->submitted ? VIRTIO_WORK_BACKEND : 0);
 }
 
 // ---- life cycle ---------------------------------------------------------------------------------
@@ -409,6 +589,7 @@ static const struct virtio_ops blk_ops = {
     .queue_count = 1,
     .queue_size_max = VIRTIO_BLK_QUEUE_SIZE,
     .process = blk_process,
+    .exit_budget = EXIT_BUDGET,
     .destroy = blk_destroy,
 };
 
@@ -441,6 +622,7 @@ enum status virtio_blk_create(struct vm *vm, const char *name, struct blk_backen
         goto out_free;
     }
     b->be = be;
+    list_clear(&b->finished);
     requests_init(b);
     b->config = (struct virtio_blk_config){
         .capacity = be->sector_count, .seg_max = VIRTIO_BLK_QUEUE_SIZE - 2, .blk_size = SECTOR_SIZE};

@@ -2,29 +2,25 @@
 //
 // The virtio console: see virtio_console.h.
 //
-// A kick works on the queues in the vCPU's exit, the back end's events on the worker, so two may want to at
-// once: the one who finds `busy` set leaves its bit in `pending` and goes; the one who set it looks at
-// `pending` again before it ends.
+// The back end is written to and read from with no lock held; the device's lock is held around the queues and around every
+// touch of the guest's buffers, so after a reset nothing of the old driver's is touched any more.
 #include "vmm/virtio/virtio_console.h"
 
-#include <stdatomic.h>
 #include <string.h>
 
 #include "kernel/mm/pool.h"
 
 #define COPY_SIZE 256
-#define PENDING_RX BIT64(VIRTIO_CONSOLE_RX)
-#define PENDING_TX BIT64(VIRTIO_CONSOLE_TX)
 #define EXIT_BUDGET 16 // back-end calls in a vCPU's exit: at most 4 KiB
-#define NO_BUDGET UINT32_MAX
+#define WORK_RX (1u << VIRTIO_CONSOLE_RX)
+#define WORK_TX (1u << VIRTIO_CONSOLE_TX)
 
 struct virtio_console {
     struct virtio_device dev; // first
     struct char_backend *be;
     struct virtio_console_config config;
-    _Atomic uint64_t pending; // PENDING_*: queues to work on
-    _Atomic bool busy;
-    // Of whoever set `busy`.
+    // Of whoever is in process().
+    struct gmem_window window; // where buffers lay last
     struct virtq_chain chain;
     struct virtq_segment segs[VIRTIO_CONSOLE_QUEUE_SIZE];
     char buf[COPY_SIZE];
@@ -33,7 +29,17 @@ struct virtio_console {
 enum step {
     STEP_AGAIN,
     STEP_EMPTY,
-    STEP_BLOCKED
+    STEP_BLOCKED, // the back end will say when to go on
+    STEP_CUT      // the budget is used up
+};
+
+// What was taken out of the chain at the head of the transmit queue.
+struct tx_piece {
+    bool first; // none before since the kick
+    bool taken;
+    uint32_t generation; // of the device
+    uint32_t off, len;   // which bytes of the chain
+    size_t sent;         // how many of them the back end took
 };
 
 static struct virtio_console *console_of(struct virtio_device *dev)
@@ -41,15 +47,16 @@ static struct virtio_console *console_of(struct virtio_device *dev)
     return container_of(dev, struct virtio_console, dev);
 }
 
-// Takes the next chain of a queue. Lock held.
-static bool next_chain(struct virtio_console *c, struct virtqueue *vq)
+// Takes the next chain of a queue; `kicked`: the driver may have offered one since the queue was looked at. When there is
+// none, the driver will kick. Lock held.
+static bool next_chain(struct virtio_console *c, struct virtqueue *vq, bool kicked)
 {
     struct virtio_device *dev = &c->dev;
 
     if (!virtio_running(dev)) {
         return false;
     }
-    enum status st = virtqueue_pop(vq, &c->chain);
+    enum status st = kicked || virtqueue_knows_more(vq) ? virtqueue_pop(vq, &c->chain) : E_NOENT;
 
     if (st == E_NOENT && virtqueue_await_kick(vq)) {
         st = virtqueue_pop(vq, &c->chain);
@@ -70,41 +77,82 @@ static void give_back(struct virtio_console *c, struct virtqueue *vq, uint32_t w
     virtio_notify_used(&c->dev, vq);
 }
 
-// Sends one buffer's worth of the next chain.
-static enum step tx_step(struct virtio_console *c)
+// Copies [off, off + len) of the chain into c->buf. Lock held.
+static bool copy_out(struct virtio_console *c, uint32_t off, uint32_t len)
 {
-    struct virtio_device *dev = &c->dev;
-    struct virtqueue *vq = &dev->queues[VIRTIO_CONSOLE_TX];
-    irq_state_t irq = spin_lock_irqsave(&dev->lock);
+    struct gmem *gm = c->dev.queues[VIRTIO_CONSOLE_TX].gm;
+    const struct virtq_segment *s = &c->chain.segs[0];
 
-    if (!next_chain(c, vq)) {
-        spin_unlock_irqrestore(&dev->lock, irq);
-        return STEP_EMPTY;
-    }
-    // The guest may have made the chain shorter since it was put back: then it is done.
-    uint32_t generation = dev->generation;
-    uint32_t off = (uint32_t)min_u64(vq->s->offset, c->chain.read_len);
-    uint32_t len = (uint32_t)min_u64(c->chain.read_len - off, COPY_SIZE);
-    size_t sent = 0;
+    if (c->chain.readable == 1 && len > 0) { // the whole chain, as a rule
+        const void *from = gmem_window_ptr(gm, &c->window, gpa(s->addr.v + off), len, PERM_R);
 
-    if (virtq_chain_read(vq->gm, &c->chain, off, c->buf, len) != OK) {
-        len = 0;
-        off = c->chain.read_len; // not memory: drop the chain
+        if (from) {
+            memcpy(c->buf, from, len);
+            return true;
+        }
     }
-    spin_unlock_irqrestore(&dev->lock, irq);
-    if (len > 0) {
-        sent = c->be->ops->write(c->be, c->buf, len);
-    }
-    irq = spin_lock_irqsave(&dev->lock);
-    if (generation != dev->generation) {
+    return virtq_chain_read(gm, &c->chain, off, c->buf, len) == OK;
+}
+
+// The back end has taken p->sent bytes. Lock held.
+static enum step tx_settle(struct virtio_console *c, struct tx_piece *p)
+{
+    struct virtqueue *vq = &c->dev.queues[VIRTIO_CONSOLE_TX];
+
+    if (p->generation != c->dev.generation) {
         // Reset meanwhile: the chain is no longer ours.
-    } else if (off + sent < c->chain.read_len) {
-        virtqueue_unpop(vq, off + (uint32_t)sent);
+    } else if (p->off + p->sent < c->chain.read_len) {
+        virtqueue_unpop(vq, p->off + (uint32_t)p->sent);
     } else {
         give_back(c, vq, 0);
     }
-    spin_unlock_irqrestore(&dev->lock, irq);
-    return sent < len ? STEP_BLOCKED : STEP_AGAIN;
+    return p->sent < p->len ? STEP_BLOCKED : STEP_AGAIN;
+}
+
+// Takes the next piece out of the queue. Lock held.
+static enum step tx_take(struct virtio_console *c, struct tx_piece *p)
+{
+    struct virtqueue *vq = &c->dev.queues[VIRTIO_CONSOLE_TX];
+
+    p->taken = next_chain(c, vq, p->first);
+    p->first = false;
+    if (!p->taken) {
+        return STEP_EMPTY;
+    }
+    // The guest may have made the chain shorter since it was put back: then it is done.
+    p->generation = c->dev.generation;
+    p->off = (uint32_t)min_u64(vq->s->offset, c->chain.read_len);
+    p->len = (uint32_t)min_u64(c->chain.read_len - p->off, COPY_SIZE);
+    p->sent = 0;
+    if (!copy_out(c, p->off, p->len)) {
+        p->len = 0;
+        p->off = c->chain.read_len; // not memory: drop the chain
+    }
+    return STEP_AGAIN;
+}
+
+// Sends what the queue holds, a piece at a time. Returns why it ended.
+static enum step tx_work(struct virtio_console *c, uint32_t *budget)
+{
+    struct virtio_device *dev = &c->dev;
+    struct tx_piece p = {.first = true};
+
+    for (;;) {
+        irq_state_t irq = spin_lock_irqsave(&dev->lock);
+        enum step step = p.taken ? tx_settle(c, &p) : STEP_AGAIN;
+
+        if (step == STEP_AGAIN) {
+            step = *budget > 0 ? tx_take(c, &p) : STEP_CUT;
+        }
+        spin_unlock_irqrestore(&dev->lock, irq);
+        if (step != STEP_AGAIN) {
+            return step;
+        }
+        *budget -= *budget == VIRTIO_NO_BUDGET ? 0 : 1;
+        if (p.len > 0) {
+            p.sent = c->be->ops->write(c->be, c->buf, p.len);
+        }
+    }
 }
 
 // Fills the next chain with input that waits.
@@ -113,7 +161,7 @@ static enum step rx_step(struct virtio_console *c)
     struct virtio_device *dev = &c->dev;
     struct virtqueue *vq = &dev->queues[VIRTIO_CONSOLE_RX];
     irq_state_t irq = spin_lock_irqsave(&dev->lock);
-    bool got = next_chain(c, vq);
+    bool got = next_chain(c, vq, true);
     uint32_t generation = dev->generation;
 
     spin_unlock_irqrestore(&dev->lock, irq);
@@ -136,52 +184,32 @@ static enum step rx_step(struct virtio_console *c)
     return len == 0 && c->chain.write_len > 0 ? STEP_BLOCKED : STEP_AGAIN;
 }
 
-// Works on the queues in `bits` until they are empty or blocked. Returns those that the budget cut short.
-static uint64_t work(struct virtio_console *c, uint64_t bits, uint32_t *budget)
+static enum step rx_work(struct virtio_console *c, uint32_t *budget)
 {
-    while (bits != 0 && *budget > 0) {
-        (*budget)--;
-        if ((bits & PENDING_TX) && tx_step(c) != STEP_AGAIN) {
-            bits &= ~PENDING_TX;
-        }
-        if ((bits & PENDING_RX) && rx_step(c) != STEP_AGAIN) {
-            bits &= ~PENDING_RX;
-        }
+    enum step step = STEP_AGAIN;
+
+    while (step == STEP_AGAIN && *budget > 0) {
+        *budget -= *budget == VIRTIO_NO_BUDGET ? 0 : 1;
+        step = rx_step(c);
     }
-    return bits;
+    return step == STEP_AGAIN ? STEP_CUT : step;
 }
 
-// Whoever may work on the queues does so; nobody waits. True: the budget ran out, there is more.
-static bool run(struct virtio_console *c, uint64_t bits, uint32_t budget)
+static uint32_t console_process(struct virtio_device *dev, uint32_t work, uint32_t budget)
 {
-    uint64_t left = 0;
+    struct virtio_console *c = console_of(dev);
+    uint32_t left = 0;
 
-    // All sequentially consistent: whoever finds `busy` set has left its bit before, and the holder looks at
-    // `pending` after it cleared `busy`, so one of the two sees the other.
-    atomic_fetch_or(&c->pending, bits);
-    while (left == 0 && atomic_load(&c->pending) != 0) {
-        if (atomic_exchange(&c->busy, true)) {
-            return false;
-        }
-        virtio_request_begin(&c->dev);
-        left = work(c, atomic_exchange(&c->pending, 0), &budget);
-        atomic_fetch_or(&c->pending, left);
-        virtio_request_end(&c->dev);
-        atomic_store(&c->busy, false);
+    if (work & VIRTIO_WORK_BACKEND) {
+        work = WORK_RX | WORK_TX;
     }
-    return left != 0;
-}
-
-static void console_process(struct virtio_device *dev)
-{
-    (void)run(console_of(dev), PENDING_RX | PENDING_TX, NO_BUDGET);
-}
-
-static void console_notify(struct virtio_device *dev, unsigned queue)
-{
-    if (queue == VIRTIO_CONSOLE_RX || run(console_of(dev), PENDING_TX, EXIT_BUDGET)) {
-        virtio_kick(dev);
+    if ((work & WORK_RX) && rx_work(c, &budget) == STEP_CUT) {
+        left |= WORK_RX;
     }
+    if ((work & WORK_TX) && tx_work(c, &budget) == STEP_CUT) {
+        left |= WORK_TX;
+    }
+    return left;
 }
 
 static void console_ready(void *dev)
@@ -204,8 +232,8 @@ static const struct virtio_ops console_ops = {
     .device_id = VIRTIO_ID_CONSOLE,
     .queue_count = 2,
     .queue_size_max = VIRTIO_CONSOLE_QUEUE_SIZE,
-    .notify = console_notify,
     .process = console_process,
+    .exit_budget = EXIT_BUDGET,
     .destroy = console_destroy,
 };
 

@@ -15,7 +15,7 @@
 // device stays as it was, still the caller's. Boot or worker thread.
 enum status virtio_mmio_create(struct vm *vm, const struct plan_device *plan, struct virtio_device *dev);
 
-// The same without worker thread and without vm->devices: unit tests call ops->process() themselves.
+// The same without worker thread and without vm->devices: unit tests call virtio_process() themselves.
 enum status virtio_mmio_attach(struct vm *vm, const struct plan_device *plan, struct virtio_device *dev);
 
 // Puts "no device here" into the slots of the plan that no device took. After all devices. E_NOMEM. Worker thread.

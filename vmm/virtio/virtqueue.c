@@ -46,7 +46,7 @@ enum status virtqueue_enable(struct virtqueue *vq)
         return E_RANGE;
     }
     s->ready = 1;
-    vq->looked = false;
+    vq->found = 0;
     vq->avail = s->last_avail;
     return OK;
 }
@@ -85,75 +85,71 @@ static uint8_t *find_ring(struct virtqueue *vq, uint64_t base, uint64_t size, ui
     return piece == size ? va : NULL;
 }
 
-static void find_rings(struct virtqueue *vq, uint32_t generation)
+__attribute__((noinline)) static void find_rings(struct virtqueue *vq, uint32_t generation)
 {
     const struct virtqueue_state *s = vq->s;
 
     vq->va[VIRTQ_DESC] = find_ring(vq, s->desc, (uint64_t)s->size * sizeof(struct virtq_desc), PERM_R);
     vq->va[VIRTQ_AVAIL] = find_ring(vq, s->driver, VIRTQ_AVAIL_SIZE(s->size), PERM_R);
     vq->va[VIRTQ_USED] = find_ring(vq, s->device, VIRTQ_USED_SIZE(s->size), PERM_R | PERM_W);
-    vq->generation = generation;
-    vq->looked = true;
+    vq->found = 1 + (uint64_t)generation;
 }
 
-// The host's pointer to a place of a ring; NULL: use gmem. `off` is inside the ring. The generation is read
-// before the look-up, so a change in between is seen the next time; until then the pointer lives as long as
-// any from gmem_ptr().
-static inline uint8_t *ring_va(struct virtqueue *vq, enum virtq_part part, uint32_t off)
+// Every public function that touches the rings begins with this; until it returns, `va` lives as long as any pointer
+// from gmem_ptr(). The generation is read before the look-up, so a change in between is seen the next time.
+static inline void look(struct virtqueue *vq)
 {
     uint32_t now = atomic_load_explicit(&vq->gm->generation, memory_order_acquire);
 
-    if (!vq->looked || vq->generation != now) {
+    if (__builtin_expect(vq->found != 1 + (uint64_t)now, 0)) {
         find_rings(vq, now);
     }
-    return vq->va[part] ? vq->va[part] + off : NULL;
 }
 
-static inline bool avail_load16(struct virtqueue *vq, uint32_t off, uint16_t *out)
+// The ways through gmem are functions of their own: the ordinary ones then need no memory of their own on the stack.
+__attribute__((noinline)) static int32_t avail_load16_slow(struct virtqueue *vq, uint32_t off)
 {
-    uint8_t *va = ring_va(vq, VIRTQ_AVAIL, off);
+    uint16_t v;
 
-    if (va) {
-        *out = __atomic_load_n((uint16_t *)(void *)va, __ATOMIC_ACQUIRE);
-        return true;
+    return gmem_load16(vq->gm, gpa(vq->s->driver + off), &v) == OK ? v : -1;
+}
+
+// -1: not memory.
+static inline int32_t avail_load16(struct virtqueue *vq, uint32_t off)
+{
+    uint8_t *va = vq->va[VIRTQ_AVAIL];
+
+    if (__builtin_expect(va != NULL, 1)) {
+        return __atomic_load_n((uint16_t *)(void *)(va + off), __ATOMIC_ACQUIRE);
     }
-    return gmem_load16(vq->gm, gpa(vq->s->driver + off), out) == OK;
+    return avail_load16_slow(vq, off);
 }
 
 static inline bool used_store16(struct virtqueue *vq, uint32_t off, uint16_t v)
 {
-    uint8_t *va = ring_va(vq, VIRTQ_USED, off);
+    uint8_t *va = vq->va[VIRTQ_USED];
 
-    if (va) {
-        __atomic_store_n((uint16_t *)(void *)va, v, __ATOMIC_RELEASE);
+    if (__builtin_expect(va != NULL, 1)) {
+        __atomic_store_n((uint16_t *)(void *)(va + off), v, __ATOMIC_RELEASE);
         return true;
     }
     return gmem_store16(vq->gm, gpa(vq->s->device + off), v) == OK;
 }
 
-static inline bool used_store32(struct virtqueue *vq, uint32_t off, uint32_t v)
-{
-    uint8_t *va = ring_va(vq, VIRTQ_USED, off);
-
-    if (va) {
-        __atomic_store_n((uint32_t *)(void *)va, v, __ATOMIC_RELAXED);
-        return true;
-    }
-    return gmem_store32(vq->gm, gpa(vq->s->device + off), v) == OK;
-}
-
 // Looks at avail.idx unless chains are known to wait. The acquire load makes the ring entries and descriptors
 // that the driver wrote before its index visible (2.7.13: the driver's barrier before updating idx is the
 // partner).
-static enum status refresh(struct virtqueue *vq)
+static inline enum status refresh(struct virtqueue *vq)
 {
     struct virtqueue_state *s = vq->s;
-    uint16_t idx;
 
-    if (vq->avail != s->last_avail) {
+    if (virtqueue_knows_more(vq)) {
         return OK;
     }
-    if (!avail_load16(vq, VIRTQ_AVAIL_IDX, &idx)) {
+    int32_t word = avail_load16(vq, VIRTQ_AVAIL_IDX);
+    uint16_t idx = (uint16_t)word;
+
+    if (word < 0) {
         return break_queue(vq, "the available ring is not memory");
     }
     if ((uint16_t)(idx - s->last_avail) > s->size) {
@@ -165,7 +161,11 @@ static enum status refresh(struct virtqueue *vq)
 
 bool virtqueue_pending(struct virtqueue *vq)
 {
-    return usable(vq) && refresh(vq) == OK;
+    if (!usable(vq)) {
+        return false;
+    }
+    look(vq);
+    return refresh(vq) == OK;
 }
 
 // A table of descriptors: the queue's own or an indirect one.
@@ -176,28 +176,55 @@ struct desc_table {
     const uint8_t *va; // NULL: go through gmem
 };
 
-// One descriptor, copied once: each word is loaded exactly once, whatever the compiler thinks of it.
-static inline bool desc_load(struct virtqueue *vq, const struct desc_table *t, uint32_t index,
-                             struct virtq_desc *d)
-{
-    if (!t->va) {
-        return gmem_read(vq->gm, gpa(t->base + (uint64_t)index * sizeof(*d)), d, sizeof(*d), NULL) == OK;
-    }
-    const uint64_t *p = (const uint64_t *)(const void *)(t->va + (size_t)index * sizeof(*d));
-    uint64_t rest = __atomic_load_n(&p[1], __ATOMIC_RELAXED);
+// One descriptor as its two words.
+struct desc_words {
+    uint64_t addr, rest;
+};
 
-    d->addr = __atomic_load_n(&p[0], __ATOMIC_RELAXED);
-    d->len = (uint32_t)rest;
-    d->flags = (uint16_t)(rest >> 32);
-    d->next = (uint16_t)(rest >> 48);
-    return true;
+static inline uint32_t desc_len(struct desc_words d)
+{
+    return (uint32_t)d.rest;
+}
+
+static inline uint16_t desc_flags(struct desc_words d)
+{
+    return (uint16_t)(d.rest >> 32);
+}
+
+static inline uint16_t desc_next(struct desc_words d)
+{
+    return (uint16_t)(d.rest >> 48);
+}
+
+// What is not memory breaks the queue.
+__attribute__((noinline)) static struct desc_words desc_load_slow(struct virtqueue *vq, uint64_t where)
+{
+    struct desc_words d = {0};
+
+    if (gmem_read(vq->gm, gpa(where), &d, sizeof(d), NULL) != OK) {
+        virtqueue_set_broken(vq, "a descriptor table is not memory");
+    }
+    return d;
+}
+
+// One descriptor, copied once: each word is loaded exactly once, whatever the compiler thinks of it.
+static inline struct desc_words desc_load(struct virtqueue *vq, const struct desc_table *t, uint32_t index)
+{
+    if (__builtin_expect(t->va == NULL, 0)) {
+        return desc_load_slow(vq, t->base + (uint64_t)index * sizeof(struct virtq_desc));
+    }
+    const uint64_t *p = (const uint64_t *)(const void *)(t->va + (size_t)index * sizeof(struct virtq_desc));
+
+    return (struct desc_words){.addr = __atomic_load_n(&p[0], __ATOMIC_RELAXED),
+                               .rest = __atomic_load_n(&p[1], __ATOMIC_RELAXED)};
 }
 
 // 2.7.4.2: readable segments come first; 2.7.5: the chain's bytes together stay below 2^32.
-static const char *chain_add(struct virtq_chain *chain, const struct virtq_desc *d)
+static inline const char *chain_add(struct virtq_chain *chain, struct desc_words d)
 {
-    bool writable = (d->flags & VIRTQ_DESC_F_WRITE) != 0;
-    uint64_t total = (uint64_t)chain->read_len + chain->write_len + d->len;
+    bool writable = (desc_flags(d) & VIRTQ_DESC_F_WRITE) != 0;
+    uint32_t len = desc_len(d);
+    uint64_t total = (uint64_t)chain->read_len + chain->write_len + len;
 
     if (total > UINT32_MAX) {
         return "a chain holds 4 GiB or more";
@@ -205,95 +232,89 @@ static const char *chain_add(struct virtq_chain *chain, const struct virtq_desc 
     if (!writable && chain->count > chain->readable) {
         return "a readable descriptor follows a writable one";
     }
-    if (d->len == 0) {
+    if (len == 0) {
         return NULL;
     }
-    if (d->len - 1 > UINT64_MAX - d->addr) {
+    if (len - 1 > UINT64_MAX - d.addr) {
         return "a descriptor's range wraps";
     }
-    chain->segs[chain->count++] = (struct virtq_segment){.addr = gpa(d->addr), .len = d->len};
+    chain->segs[chain->count++] = (struct virtq_segment){.addr = gpa(d.addr), .len = len};
     if (writable) {
-        chain->write_len += d->len;
+        chain->write_len += len;
     } else {
-        chain->read_len += d->len;
+        chain->read_len += len;
         chain->readable++;
     }
     return NULL;
 }
 
-// 2.7.5.3: enters the indirect table that `d` names.
-static const char *enter_indirect(struct virtqueue *vq, struct desc_table *t, const struct virtq_desc *d)
+static const char met_indirect[] = "an indirect descriptor";
+
+// Walks the chain that goes on at `index` of a table. Each round takes one descriptor, and at most `limit` rounds are made.
+// An indirect descriptor ends the walk: met_indirect, and it is in vq->met.
+__attribute__((always_inline)) static inline const char *walk(struct virtqueue *vq, struct virtq_chain *out,
+                                                              const struct desc_table *t, uint32_t index)
 {
+    struct virtq_chain chain = *out; // so that it stays in registers
+    uint32_t taken = t->indirect ? chain.count : 0;
+    uint32_t limit = t->indirect ? chain.capacity : vq->s->size;
+    const char *why = NULL;
+    uint16_t flags;
+
+    do {
+        if (index >= t->count) {
+            why = "a descriptor index is outside its table";
+            break;
+        }
+        struct desc_words d = desc_load(vq, t, index);
+
+        flags = desc_flags(d);
+        if (__builtin_expect(flags & VIRTQ_DESC_F_INDIRECT, 0)) {
+            vq->met_addr = d.addr;
+            vq->met_rest = d.rest;
+            why = met_indirect;
+        } else if (taken++ >= limit) {
+            why = "a descriptor chain is longer than the queue";
+        } else {
+            why = chain_add(&chain, d);
+            index = desc_next(d);
+        }
+    } while (!why && (flags & VIRTQ_DESC_F_NEXT));
+    *out = chain;
+    return vq->s->broken ? vq->why : why;
+}
+
+// 2.7.5.3: the rest of the chain is in the indirect table that vq->met names.
+__attribute__((noinline)) static const char *walk_indirect(struct virtqueue *vq, struct virtq_chain *chain)
+{
+    struct desc_words d = {.addr = vq->met_addr, .rest = vq->met_rest};
+    struct desc_table t = {.base = d.addr, .indirect = true};
+    uint32_t len = desc_len(d);
+
     if (!vq->indirect) {
         return "an indirect descriptor without VIRTIO_F_INDIRECT_DESC";
     }
-    if (t->indirect) {
-        return "an indirect descriptor inside an indirect table";
-    }
-    if (d->flags & VIRTQ_DESC_F_NEXT) {
+    if (desc_flags(d) & VIRTQ_DESC_F_NEXT) {
         return "an indirect descriptor with NEXT";
     }
-    if (d->len == 0 || d->len % sizeof(struct virtq_desc) != 0) {
+    if (len == 0 || len % sizeof(struct virtq_desc) != 0) {
         return "an indirect table's length is not a multiple of 16";
     }
-    if (d->len - 1 > UINT64_MAX - d->addr) {
+    if (len - 1 > UINT64_MAX - d.addr) {
         return "an indirect table's range wraps";
     }
-    uint64_t piece = 0;
-    const uint8_t *va = NULL;
-
-    if (is_aligned(d->addr, sizeof(uint64_t))) {
-        va = gmem_ptr(vq->gm, gpa(d->addr), d->len, PERM_R, &piece);
+    if (is_aligned(d.addr, sizeof(uint64_t))) {
+        t.va = gmem_window_ptr(vq->gm, &vq->tables, gpa(d.addr), len, PERM_R);
     }
-    *t = (struct desc_table){.base = d->addr,
-                             .count = d->len / (uint32_t)sizeof(struct virtq_desc),
-                             .indirect = true,
-                             .va = piece == d->len ? va : NULL};
-    return NULL;
-}
+    t.count = len / (uint32_t)sizeof(struct virtq_desc);
+    const char *why = walk(vq, chain, &t, 0);
 
-// Walks the chain that starts at `index`. Each round takes one descriptor, and at most `capacity` + 1 rounds
-// are made.
-static const char *walk(struct virtqueue *vq, struct virtq_chain *chain, uint32_t index)
-{
-    struct desc_table t = {.base = vq->s->desc, .count = vq->s->size, .va = ring_va(vq, VIRTQ_DESC, 0)};
-    uint32_t limit = vq->s->size;
-    uint32_t taken = 0;
-
-    for (;;) {
-        struct virtq_desc d;
-        const char *why;
-
-        if (index >= t.count) {
-            return "a descriptor index is outside its table";
-        }
-        if (!desc_load(vq, &t, index, &d)) {
-            return "a descriptor table is not memory";
-        }
-        if (d.flags & VIRTQ_DESC_F_INDIRECT) {
-            why = enter_indirect(vq, &t, &d);
-            if (why) {
-                return why;
-            }
-            index = 0;
-            limit = chain->capacity;
-            continue;
-        }
-        if (taken++ >= limit) {
-            return "a descriptor chain is longer than the queue";
-        }
-        why = chain_add(chain, &d);
-        if (why || !(d.flags & VIRTQ_DESC_F_NEXT)) {
-            return why;
-        }
-        index = d.next;
-    }
+    return why == met_indirect ? "an indirect descriptor inside an indirect table" : why;
 }
 
 enum status virtqueue_pop(struct virtqueue *vq, struct virtq_chain *chain)
 {
     struct virtqueue_state *s = vq->s;
-    uint16_t head;
 
     if (s->broken) {
         return E_CORRUPT;
@@ -301,23 +322,24 @@ enum status virtqueue_pop(struct virtqueue *vq, struct virtq_chain *chain)
     if (!s->ready) {
         return E_NOENT;
     }
+    look(vq);
     enum status st = refresh(vq);
 
     if (st != OK) {
         return st;
     }
-    uint32_t slot = s->last_avail & (s->size - 1);
+    struct desc_table own = {.base = s->desc, .count = s->size, .va = vq->va[VIRTQ_DESC]};
+    int32_t head = avail_load16(vq, VIRTQ_AVAIL_RING(s->last_avail & (s->size - 1)));
 
-    if (!avail_load16(vq, VIRTQ_AVAIL_RING(slot), &head)) {
+    if (head < 0) {
         return break_queue(vq, "the available ring is not memory");
     }
-    chain->count = 0;
-    chain->readable = 0;
-    chain->read_len = 0;
-    chain->write_len = 0;
-    chain->head = head;
-    const char *why = walk(vq, chain, head);
+    *chain = (struct virtq_chain){.segs = chain->segs, .capacity = chain->capacity, .head = (uint16_t)head};
+    const char *why = walk(vq, chain, &own, (uint16_t)head);
 
+    if (__builtin_expect(why == met_indirect, 0)) {
+        why = walk_indirect(vq, chain);
+    }
     if (why) {
         return break_queue(vq, why);
     }
@@ -331,56 +353,112 @@ void virtqueue_unpop(struct virtqueue *vq, uint32_t offset)
     vq->s->offset = offset;
 }
 
-enum status virtqueue_push(struct virtqueue *vq, uint16_t head, uint32_t len)
+// Usable, and both rings lie where `va` says: what is ordinary then needs no call.
+static inline bool at_hand(const struct virtqueue *vq)
+{
+    uint32_t now = atomic_load_explicit(&vq->gm->generation, memory_order_acquire);
+
+    return __builtin_expect(
+        usable(vq) && vq->found == 1 + (uint64_t)now && vq->va[VIRTQ_USED] && vq->va[VIRTQ_AVAIL], 1);
+}
+
+__attribute__((noinline)) static enum status push_slow(struct virtqueue *vq, uint16_t head, uint32_t len)
 {
     struct virtqueue_state *s = vq->s;
+    uint32_t off = VIRTQ_USED_RING(s->used & (s->size - 1));
 
     if (!usable(vq)) {
         return E_CORRUPT;
     }
-    uint32_t elem = VIRTQ_USED_RING(s->used & (s->size - 1));
-
-    // The index goes last, with release order: its partner is the driver's barrier after it read used.idx.
-    if (!used_store32(vq, elem, head) || !used_store32(vq, elem + 4, len) ||
-        !used_store16(vq, VIRTQ_USED_IDX, (uint16_t)(s->used + 1))) {
+    look(vq);
+    if (at_hand(vq)) {
+        return virtqueue_push(vq, head, len);
+    }
+    if (gmem_store32(vq->gm, gpa(s->device + off), head) != OK ||
+        gmem_store32(vq->gm, gpa(s->device + off + 4), len) != OK) {
         return break_queue(vq, "the used ring is not memory");
     }
     s->used++;
     return OK;
 }
 
-bool virtqueue_should_notify(struct virtqueue *vq)
+enum status virtqueue_push(struct virtqueue *vq, uint16_t head, uint32_t len)
+{
+    struct virtqueue_state *s = vq->s;
+
+    if (!at_hand(vq)) {
+        return push_slow(vq, head, len);
+    }
+    // Two words: an element is aligned to 4 bytes only.
+    uint32_t *elem = (uint32_t *)(void *)(vq->va[VIRTQ_USED] + VIRTQ_USED_RING(s->used & (s->size - 1)));
+
+    __atomic_store_n(&elem[0], head, __ATOMIC_RELAXED);
+    __atomic_store_n(&elem[1], len, __ATOMIC_RELAXED);
+    s->used++;
+    return OK;
+}
+
+// The driver's word on interrupts for what was pushed: flags or used_event, as negotiated. -1: not memory.
+static inline bool wants_interrupt(struct virtqueue *vq, int32_t word)
 {
     struct virtqueue_state *s = vq->s;
     uint16_t old = s->signalled;
-    uint16_t word;
 
-    if (!usable(vq)) {
+    if (word < 0) {
         return false;
     }
-    // Store used.idx before loading used_event or flags; the driver does the reverse (2.7.10.1).
-    atomic_thread_fence(memory_order_seq_cst);
     if (!vq->event_idx) {
-        return avail_load16(vq, VIRTQ_AVAIL_FLAGS, &word) && !(word & VIRTQ_AVAIL_F_NO_INTERRUPT);
-    }
-    if (!avail_load16(vq, VIRTQ_AVAIL_USED_EVENT(s->size), &word)) {
-        return false;
+        return !(word & (int32_t)VIRTQ_AVAIL_F_NO_INTERRUPT);
     }
     bool valid = s->signalled_valid;
 
     s->signalled = s->used;
     s->signalled_valid = 1;
-    return !valid || vring_need_event(word, s->used, old);
+    return !valid || vring_need_event((uint16_t)word, s->used, old);
+}
+
+static inline uint32_t interrupt_word(const struct virtqueue *vq)
+{
+    return vq->event_idx ? VIRTQ_AVAIL_USED_EVENT(vq->s->size) : VIRTQ_AVAIL_FLAGS;
+}
+
+__attribute__((noinline)) static bool publish_slow(struct virtqueue *vq)
+{
+    if (!usable(vq)) {
+        return false;
+    }
+    look(vq);
+    if (!used_store16(vq, VIRTQ_USED_IDX, vq->s->used)) {
+        virtqueue_set_broken(vq, "the used ring is not memory");
+        return false;
+    }
+    atomic_thread_fence(memory_order_seq_cst);
+    return wants_interrupt(vq, avail_load16(vq, interrupt_word(vq)));
+}
+
+bool virtqueue_publish(struct virtqueue *vq)
+{
+    if (!at_hand(vq)) {
+        return publish_slow(vq);
+    }
+    // After the elements, with release order: its partner is the driver's barrier after it read used.idx.
+    __atomic_store_n((uint16_t *)(void *)(vq->va[VIRTQ_USED] + VIRTQ_USED_IDX), vq->s->used,
+                     __ATOMIC_RELEASE);
+    // Store used.idx before loading used_event or flags; the driver does the reverse (2.7.10.1).
+    atomic_thread_fence(memory_order_seq_cst);
+    return wants_interrupt(vq, __atomic_load_n((uint16_t *)(void *)(vq->va[VIRTQ_AVAIL] + interrupt_word(vq)),
+                                               __ATOMIC_ACQUIRE));
 }
 
 bool virtqueue_await_kick(struct virtqueue *vq)
 {
     struct virtqueue_state *s = vq->s;
 
-    if (!usable(vq)) {
+    if (!usable(vq) || !vq->event_idx) {
         return false;
     }
-    if (vq->event_idx && !used_store16(vq, VIRTQ_USED_AVAIL_EVENT(s->size), s->last_avail)) {
+    look(vq);
+    if (!used_store16(vq, VIRTQ_USED_AVAIL_EVENT(s->size), s->last_avail)) {
         virtqueue_set_broken(vq, "the used ring is not memory");
         return false;
     }

@@ -48,9 +48,10 @@ struct virtqueue {
     // Where the rings lie in the hypervisor's own mapping, as of a generation of guest memory; NULL: go
     // through gmem.
     uint8_t *va[VIRTQ_PARTS];
-    uint32_t generation;
-    bool looked;     // va and generation mean something
-    const char *why; // what broke the queue, for the log; NULL when not broken
+    uint64_t found;              // 1 + the generation of guest memory that `va` is for; 0: none
+    struct gmem_window tables;   // where indirect tables lay last
+    uint64_t met_addr, met_rest; // inside virtqueue_pop(): the copy of an indirect descriptor
+    const char *why;             // what broke the queue, for the log; NULL when not broken
 };
 
 struct virtq_segment {
@@ -88,7 +89,8 @@ enum status virtqueue_enable(struct virtqueue *vq);
 // Takes the features that were negotiated; before the first pop.
 void virtqueue_set_features(struct virtqueue *vq, uint64_t features);
 
-// Takes the next chain. E_NOENT: none waits (or the queue is not ready). E_CORRUPT: the driver broke the
+// Takes the next chain. E_NOENT: none waits (or the queue is not ready). The available index is read again only when all
+// that it showed before are taken. E_CORRUPT: the driver broke the
 // rules, the queue is broken now (vq->why), also on every later call.
 enum status virtqueue_pop(struct virtqueue *vq, struct virtq_chain *chain);
 
@@ -98,15 +100,21 @@ void virtqueue_unpop(struct virtqueue *vq, uint32_t offset);
 // Is there something to pop? Looks at guest memory. False for a queue that is broken or not ready.
 bool virtqueue_pending(struct virtqueue *vq);
 
-// Gives a chain back, `len` bytes written to its writable part. E_CORRUPT when the used ring cannot be
-// written.
+// Are chains known to wait, without a look at guest memory?
+static inline bool virtqueue_knows_more(const struct virtqueue *vq)
+{
+    return vq->avail != vq->s->last_avail;
+}
+
+// Gives a chain back, `len` bytes written to its writable part. The driver sees it with virtqueue_publish().
+// E_CORRUPT when the used ring cannot be written.
 enum status virtqueue_push(struct virtqueue *vq, uint16_t head, uint32_t len);
 
-// After one or more pushes: does the driver want an interrupt? (2.7.7)
-bool virtqueue_should_notify(struct virtqueue *vq);
+// After one or more pushes: shows them to the driver. Does it want an interrupt? (2.7.7)
+bool virtqueue_publish(struct virtqueue *vq);
 
-// The queue was found empty: asks the driver to kick at the next chain (2.7.10; without EVENT_IDX it always
-// does). True when chains arrived meanwhile: the caller must look again.
+// The queue was found empty (virtqueue_pop()) after the last kick: asks the driver to kick at the next chain (2.7.10). True
+// when chains arrived meanwhile: the caller must look again. Without EVENT_IDX the driver kicks for every chain: false.
 bool virtqueue_await_kick(struct virtqueue *vq);
 
 // Marks the queue broken, because of `why` (static text).

@@ -37,8 +37,7 @@ at_el2:
     msr     hcr_el2, x1
     isb
     // Throw away cache lines that a loader may have left over what we write with caches off, then clear .bss.
-    adrp    x1, bss_start
-    adrp    x2, early_tables_end
+    adrp    x6, early_tables_end
     bl      boot_invalidate
     adrp    x1, bss_start
     add     x1, x1, :lo12:bss_start
@@ -52,20 +51,38 @@ at_el2:
     mov     x1, x20
     bl      boot_map                    // returns the root table
     mov     x21, x0
-    adrp    x1, bss_start
-    adrp    x2, early_tables_end
+    adrp    x1, boot_tables
+    add     x1, x1, :lo12:boot_tables
+    ldr     x6, [x1, #EARLY_MAP_POOL_NEXT] // the tables in use end here
     bl      boot_invalidate
     ldr     x22, =boot_virtual
     b       mmu_on
 
-boot_zero:                              // [x1, x2), 16-byte aligned
+boot_zero:                              // [x1, x2), 64-byte aligned
 1:  cmp     x1, x2
     b.hs    2f
-    stp     xzr, xzr, [x1], #16
+    stp     xzr, xzr, [x1]
+    stp     xzr, xzr, [x1, #16]
+    stp     xzr, xzr, [x1, #32]
+    stp     xzr, xzr, [x1, #48]
+    add     x1, x1, #64
     b       1b
 2:  ret
 
-boot_invalidate:                        // data cache lines of [x1, x2)
+// Data cache lines of what is used with caches off: .bss, the stack, page tables up to x6. All whole pages but for .bss,
+// whose neighbours are clean.
+boot_invalidate:
+    mov     x5, x30
+    adrp    x1, bss_start
+    adrp    x2, bss_end + 4095
+    bl      1f
+    adrp    x1, boot_stack_bottom
+    adrp    x2, boot_stack_top
+    bl      1f
+    adrp    x1, early_tables_start
+    mov     x2, x6
+    mov     x30, x5
+1:                                      // [x1, x2)
     mrs     x3, ctr_el0
     ubfx    x3, x3, #16, #4
     mov     x4, #4
@@ -73,8 +90,10 @@ boot_invalidate:                        // data cache lines of [x1, x2)
     sub     x4, x3, #1
     bic     x1, x1, x4
     dsb     sy
-1:  dc      ivac, x1
+1:  .rept   4                           // a page is at least as long
+    dc      ivac, x1
     add     x1, x1, x3
+    .endr
     cmp     x1, x2
     b.lo    1b
     dsb     sy

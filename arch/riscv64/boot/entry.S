@@ -48,7 +48,13 @@ boot_entry:
 1:  bgeu    t0, t1, 2f
     sd      zero, (t0)
     sd      zero, 8(t0)
-    addi    t0, t0, 16
+    sd      zero, 16(t0)
+    sd      zero, 24(t0)
+    sd      zero, 32(t0)
+    sd      zero, 40(t0)
+    sd      zero, 48(t0)
+    sd      zero, 56(t0)
+    addi    t0, t0, 64
     j       1b
 2:  li      s3, IMAGE_VA
     sub     s3, s3, s2

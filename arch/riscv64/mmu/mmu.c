@@ -179,11 +179,12 @@ void arch_icache_invalidate_all(void)
     sbi_rfence(SBI_RFENCE_I, 0, SBI_ALL_HARTS, 0, 0, 0);
 }
 
-static void zero_by_stores(uint64_t *p, uint64_t size)
+// A store for 8 bytes and little else: making a guest is mostly this where there is no Zicboz.
+static void zero_by_stores(uint64_t a, uint64_t size)
 {
-    for (uint64_t *end = p + size / 8; p < end; p += 8) {
-        p[0] = p[1] = p[2] = p[3] = 0;
-        p[4] = p[5] = p[6] = p[7] = 0;
+    for (uint64_t end = a + size; a < end; a += 512) {
+        asm volatile(".set off, 0\n\t.rept 64\n\tsd zero, off(%0)\n\t.set off, off + 8\n\t.endr" ::"r"(a)
+                     : "memory");
     }
 }
 
@@ -192,7 +193,7 @@ void arch_zero_pages(void *va, uint64_t size)
     uint64_t block = isa_cboz_block();
 
     if (block < 64 || block > 1024) { // none, or of an odd size
-        zero_by_stores(va, size);
+        zero_by_stores((uint64_t)(uintptr_t)va, size);
         return;
     }
     uint64_t a = (uint64_t)(uintptr_t)va;

@@ -57,7 +57,7 @@ static const struct blk_backend_ops fake_ops = {.submit = fake_submit};
 
 static void process(struct fixture *f)
 {
-    f->dev->ops->process(f->dev);
+    virtio_process(f->dev);
 }
 
 // Completes the held request `i` with `result`.

@@ -63,7 +63,7 @@ static const struct char_backend_ops term_ops = {.write = term_write, .read = te
 
 static void process(struct fixture *f)
 {
-    f->dev->ops->process(f->dev);
+    virtio_process(f->dev);
 }
 
 static void bring_up(struct fixture *f)

@@ -17,8 +17,8 @@ struct fixture {
     struct test_guest *g;
     struct virtio_device dev;
     uint8_t config[12];
-    unsigned activations, resets, notified, processed;
-    unsigned last_queue;
+    unsigned activations, resets, notified;
+    uint32_t last_work, leave;
 };
 
 static struct fixture *of(struct virtio_device *dev)
@@ -36,15 +36,17 @@ static void on_reset(struct virtio_device *dev)
     of(dev)->resets++;
 }
 
-static void on_notify(struct virtio_device *dev, unsigned queue)
+static uint32_t on_process(struct virtio_device *dev, uint32_t work, uint32_t budget)
 {
-    of(dev)->notified++;
-    of(dev)->last_queue = queue;
-}
+    struct fixture *f = of(dev);
 
-static void on_process(struct virtio_device *dev)
-{
-    of(dev)->processed++;
+    f->notified++;
+    f->last_work = work;
+    if (budget == VIRTIO_NO_BUDGET) {
+        return 0;
+    }
+    assert_int_equal(budget, 3);
+    return f->leave;
 }
 
 static void on_config_write(struct virtio_device *dev, uint32_t off, const void *buf, uint32_t len)
@@ -64,8 +66,8 @@ static const struct virtio_ops ops = {
     .queue_size_max = 16,
     .activate = on_activate,
     .reset = on_reset,
-    .notify = on_notify,
     .process = on_process,
+    .exit_budget = 3,
     .config_write = on_config_write,
     .destroy = on_destroy,
 };
@@ -335,7 +337,16 @@ static void test_kicks(void **state)
     assert_int_equal(f->notified, 0);
     wr(f, VIRTIO_MMIO_QUEUE_NOTIFY, 1);
     assert_int_equal(f->notified, 1);
-    assert_int_equal(f->last_queue, 1);
+    assert_int_equal(f->last_work, VIRTIO_WORK_ALL); // DRIVER_OK left that to do
+    assert_int_equal(f->dev.work, 0);
+    f->leave = 1u << 1; // the budget ends first
+    wr(f, VIRTIO_MMIO_QUEUE_NOTIFY, 1);
+    assert_int_equal(f->notified, 2);
+    assert_int_equal(f->last_work, 1u << 1);
+    assert_int_equal(f->dev.work, 1u << 1);
+    virtio_process(&f->dev);
+    assert_int_equal(f->notified, 3);
+    assert_int_equal(f->dev.work, 0);
 }
 
 static void test_interrupts(void **state)

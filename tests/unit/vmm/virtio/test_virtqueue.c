@@ -70,7 +70,7 @@ static void assert_broken(struct fixture *f)
     assert_int_equal(pop(f), E_CORRUPT);
     assert_false(virtqueue_pending(&f->vq));
     assert_false(virtqueue_await_kick(&f->vq));
-    assert_false(virtqueue_should_notify(&f->vq));
+    assert_false(virtqueue_publish(&f->vq));
     assert_int_equal(virtqueue_push(&f->vq, 0, 1), E_CORRUPT);
     assert_int_equal(guest_load16(f->g, f->ring.used + VIRTQ_USED_IDX), used);
 }
@@ -103,6 +103,8 @@ static void test_simple_chain(void **state)
     assert_memory_equal(guest_at(f->g, DATA + 71), "xyz", 3);
     assert_int_equal(virtq_chain_write(f->vq.gm, &f->chain, 8, "xyz", 3), E_RANGE);
     assert_int_equal(virtqueue_push(&f->vq, 3, 10), OK);
+    assert_false(ring_take(&f->ring, &e)); // not before it is published
+    assert_true(virtqueue_publish(&f->vq));
     assert_true(ring_take(&f->ring, &e));
     assert_int_equal(e.id, 3);
     assert_int_equal(e.len, 10);
@@ -121,6 +123,7 @@ static void test_index_wraps_at_65536(void **state)
         assert_int_equal(pop(f), OK);
         assert_int_equal(f->chain.read_len, i % 100 + 1);
         assert_int_equal(virtqueue_push(&f->vq, f->chain.head, i), OK);
+        (void)virtqueue_publish(&f->vq);
         assert_true(ring_take(&f->ring, &e));
         assert_int_equal(e.id, i % QSIZE);
         assert_int_equal(e.len, i);
@@ -444,6 +447,7 @@ static void test_used_ring_over_avail_ring(void **state)
         if (pop(f) != OK || virtqueue_push(&f->vq, f->chain.head, 0xffff) != OK) {
             break;
         }
+        (void)virtqueue_publish(&f->vq);
     }
 }
 
@@ -475,10 +479,10 @@ static void test_notify_by_flag(void **state)
 
     virtqueue_set_features(&f->vq, BIT64(VIRTIO_F_VERSION_1));
     push_one(f);
-    assert_true(virtqueue_should_notify(&f->vq));
+    assert_true(virtqueue_publish(&f->vq));
     guest_store16(f->g, f->ring.avail + VIRTQ_AVAIL_FLAGS, VIRTQ_AVAIL_F_NO_INTERRUPT);
     push_one(f);
-    assert_false(virtqueue_should_notify(&f->vq));
+    assert_false(virtqueue_publish(&f->vq));
 }
 
 static void test_notify_by_event_index(void **state)
@@ -487,21 +491,21 @@ static void test_notify_by_event_index(void **state)
     uint64_t event = f->ring.avail + VIRTQ_AVAIL_USED_EVENT(QSIZE);
 
     push_one(f); // the first decision always notifies
-    assert_true(virtqueue_should_notify(&f->vq));
+    assert_true(virtqueue_publish(&f->vq));
     guest_store16(f->g, event, 3);
     push_one(f);
-    assert_false(virtqueue_should_notify(&f->vq));
+    assert_false(virtqueue_publish(&f->vq));
     push_one(f);
-    assert_false(virtqueue_should_notify(&f->vq));
+    assert_false(virtqueue_publish(&f->vq));
     push_one(f); // used index 4 passes event 3
-    assert_true(virtqueue_should_notify(&f->vq));
+    assert_true(virtqueue_publish(&f->vq));
     push_one(f);
-    assert_false(virtqueue_should_notify(&f->vq));
+    assert_false(virtqueue_publish(&f->vq));
     guest_store16(f->g, event, 6); // several pushes in one decision
     push_one(f);
     push_one(f);
     push_one(f);
-    assert_true(virtqueue_should_notify(&f->vq));
+    assert_true(virtqueue_publish(&f->vq));
 }
 
 static void test_await_kick_publishes_the_event(void **state)
