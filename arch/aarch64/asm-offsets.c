@@ -18,6 +18,7 @@ void asm_offsets(void)
     DEFINE(FRAME_SIZE, (sizeof(struct guest_frame) + 15) & ~15ul);
     DEFINE(VCPU_REQUESTS, offsetof(struct arch_vcpu, requests));
     DEFINE(VCPU_UP, offsetof(struct arch_vcpu, up));
+    DEFINE(UP_REQUESTS, offsetof(struct vcpu_upcalls, requests));
     DEFINE(UP_HOST_IRQ, offsetof(struct vcpu_upcalls, host_irq));
     DEFINE(CONTEXT_SP, offsetof(struct arch_context, sp));
     DEFINE(SECONDARY_ID, offsetof(struct secondary_boot, id));

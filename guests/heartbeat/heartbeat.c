@@ -9,6 +9,7 @@
 static char line[LINE_MAX];
 static unsigned line_len;
 static uint64_t beats;
+static uint64_t fp_seed; // what the FP registers hold, 0: not watched
 
 struct command {
     const char *name;
@@ -71,6 +72,23 @@ static void run_spin(void)
     }
 }
 
+// From now on each beat tells whether the FP registers survived the sleep before it.
+static void run_fp(void)
+{
+    fp_seed = time_now() | 1;
+    fp_fill(fp_seed);
+    print("fp: watching %lx\n", fp_seed);
+}
+
+static void watch_fp(void)
+{
+    if (fp_seed) {
+        print(fp_check(fp_seed) ? "fp: kept\n" : "fp: lost\n");
+        fp_seed = time_now() | 1;
+        fp_fill(fp_seed);
+    }
+}
+
 // The number in base 16 at *text, which moves behind it and one space.
 static uint64_t take_hex(const char **text)
 {
@@ -110,6 +128,7 @@ static const struct command commands[] = {
     {"crash", "read an unmapped address", run_crash},
     {"wild", "branch to an unmapped address", run_wild},
     {"undef", "execute an undefined instruction", run_undef},
+    {"fp", "watch the FP registers", run_fp},
     {"spin", "mask interrupts and spin for ever", run_spin},
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
@@ -179,6 +198,7 @@ void guest_main(void)
     for (;;) {
         while (beats < timer_periods()) {
             print("heartbeat %lu\n", ++beats);
+            watch_fp();
         }
         take_input();
         irq_wait();

@@ -57,6 +57,10 @@ uint64_t time_now(void);
 uint64_t time_hz(void);
 // The machine's counter at the guest's very first instruction: the physical counter, `cycle` on riscv64.
 extern uint64_t entry_ticks;
+// Fills all FP registers with a pattern made of `seed`; whether they still hold it.
+void fp_fill(uint64_t seed);
+bool fp_check(uint64_t seed);
+
 // Counts periods since the timer was started.
 void timer_start(uint64_t ticks);
 uint64_t timer_periods(void);

@@ -110,6 +110,14 @@ def test_one_core_is_shared_fairly():
         m.heartbeat_goes_on(other)
 
 
+def test_fp_registers_are_a_guests_own():
+    """Three guests on one core fill their FP registers, a fourth never touches them: each finds its own again."""
+    watching = "".join(vm(n, "heartbeat", boot='cmdline = "run=fp"') for n in "abc")
+    with Machine(Image(watching + vm("idle", "heartbeat")), smp=1) as m:
+        told = [m.expect(r"\[(\w)\] fp: (kept|lost)").groups() for _ in range(12)]
+        assert {who for who, _ in told} == set("abc") and all(what == "kept" for _, what in told), told
+
+
 def test_linux_sees_an_ordinary_board():
     with Machine(Image(TWO)) as m:
         m.linux_up()

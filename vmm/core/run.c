@@ -218,6 +218,14 @@ static bool run_read(struct arch_vcpu *av, gpa_t where, void *buf, unsigned len)
     return gmem_read(&vcpu_of(av)->vm->gmem, where, buf, len, NULL) == OK;
 }
 
+static void run_idle(struct arch_vcpu *av)
+{
+    struct vcpu *v = vcpu_of(av);
+
+    v->exits[VCPU_EXIT_IDLE].count++;
+    vcpu_idle(v);
+}
+
 __attribute__((noinline)) static void timed_host_irq(struct vcpu *v)
 {
     uint64_t start = arch_time_now();
@@ -283,6 +291,7 @@ const struct vcpu_upcalls vcpu_upcalls = {
     .mmio = run_mmio,
     .take_irq = run_take_irq,
     .read = run_read,
+    .idle = run_idle,
     .host_irq = run_host_irq,
     .requests = run_requests,
 };

@@ -113,7 +113,8 @@ void arch_tlb_flush_guest(unsigned vmid, gpa_t base, uint64_t size)
 
 void arch_tlb_flush_guest_local(void)
 {
-    asm volatile("dsb nshst\n\ttlbi vmalle1\n\tdsb nsh\n\tisb" ::: "memory");
+    // The first ISB: the guest may just have been loaded.
+    asm volatile("isb\n\tdsb nshst\n\ttlbi vmalle1\n\tdsb nsh\n\tisb" ::: "memory");
 }
 
 static uint64_t dcache_line(void)

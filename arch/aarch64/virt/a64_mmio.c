@@ -7,15 +7,13 @@
 #include <string.h>
 
 #include "arch/aarch64/virt/a64_decode.h"
+#include "arch/aarch64/virt/fp.h"
 #include "arch/mmu.h"
 
 #define PAR_FAULT BIT64(0)
 #define PAR_PA MASK64(12, 40)
 #define PIECE 8u // the largest single access of the buses
 #define BYTES_MAX 32u
-
-void fp_save(struct guest_fp *fp);
-void fp_load(const struct guest_fp *fp);
 
 static bool fetch(const struct guest_frame *f, uint32_t *insn)
 {
@@ -68,6 +66,7 @@ static void gather(struct guest_frame *f, const struct a64_access *a, uint8_t *b
 {
     for (unsigned i = 0; i < a->count; i++) {
         if (a->simd) {
+            fp_use(f->vcpu); // the instruction in memory need not be the one that trapped
             fp_save(&f->vcpu->fp);
             memcpy(bytes + (size_t)i * a->size, f->vcpu->fp.v[a->reg[i]], a->size);
         } else {
@@ -94,6 +93,7 @@ static void scatter(struct guest_frame *f, const struct a64_access *a, const uin
 
     for (unsigned i = 0; i < a->count; i++) {
         if (a->simd) { // a load clears the rest of the register
+            fp_use(f->vcpu);
             fp_save(fp);
             memset(fp->v[a->reg[i]], 0, sizeof(fp->v[0]));
             memcpy(fp->v[a->reg[i]], bytes + (size_t)i * a->size, a->size);

@@ -3,20 +3,28 @@
 // Dispatch of a trap from the guest on its exception class (Arm DDI 0487, D19.2.37).
 #include "arch/aarch64/virt/exit.h"
 
+#include "arch/aarch64/virt/fp.h"
 #include "arch/cpu.h"
 
 #define WFX_IS_WFE BIT64(0)
 
 static enum exit_action exit_wfx(struct guest_frame *f, uint64_t esr, bool full)
 {
-    struct vcpu_exit e = {.kind = VCPU_EXIT_IDLE};
-
     (void)full;
     frame_skip(f);
-    if (esr & WFX_IS_WFE) {
-        return EXIT_RESUME; // WFE is not trapped; harmless when it is
+    if (!(esr & WFX_IS_WFE)) { // WFE is not trapped; harmless when it is
+        f->vcpu->up->idle(f->vcpu);
     }
-    return f->vcpu->up->exit(f->vcpu, &e) == VCPU_LEAVE ? EXIT_LEAVE : EXIT_RESUME;
+    return EXIT_RESUME;
+}
+
+// The first FP instruction since this vCPU was loaded: it is tried again.
+static enum exit_action exit_fp(struct guest_frame *f, uint64_t esr, bool full)
+{
+    (void)esr;
+    (void)full;
+    fp_use(f->vcpu);
+    return EXIT_RESUME;
 }
 
 static enum exit_action exit_undefined(struct guest_frame *f, uint64_t esr, bool full)
@@ -42,7 +50,9 @@ static enum exit_action exit_serror_full(struct guest_frame *f, uint64_t esr, bo
 const exit_handler exit_handlers[EC_COUNT] = {
     [0 ... EC_WFX - 1] = exit_undefined,
     [EC_WFX] = exit_wfx,
-    [EC_WFX + 1 ... EC_ILLEGAL_STATE - 1] = exit_undefined,
+    [EC_WFX + 1 ... EC_FP - 1] = exit_undefined,
+    [EC_FP] = exit_fp,
+    [EC_FP + 1 ... EC_ILLEGAL_STATE - 1] = exit_undefined,
     [EC_ILLEGAL_STATE] = exit_illegal_state,
     [EC_ILLEGAL_STATE + 1 ... EC_HVC64 - 1] = exit_undefined,
     [EC_HVC64] = exit_smccc,
@@ -62,13 +72,6 @@ enum exit_action exit_full(struct guest_frame *f)
     uint64_t esr = sysreg_read(esr_el2); // the trap is still described there: interrupts stayed masked
 
     return exit_handlers[ESR_EC(esr)](f, esr, true);
-}
-
-enum exit_action exit_requests(struct guest_frame *f)
-{
-    struct arch_vcpu *av = f->vcpu;
-
-    return av->up->requests(av) == VCPU_LEAVE ? EXIT_LEAVE : EXIT_RESUME;
 }
 
 enum exit_action exit_serror(struct guest_frame *f)

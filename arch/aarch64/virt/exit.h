@@ -14,12 +14,13 @@ enum exit_action {
     EXIT_FULL = 1,
     EXIT_LEAVE = 2
 };
+// Upcalls that virt/exit_asm.S makes itself.
+_Static_assert(EXIT_RESUME == (int)VCPU_RESUME && EXIT_LEAVE == (int)VCPU_LEAVE);
 
 // Called by virt/exit.S.
 // By exception class (ESR_EL2.EC); `full` is false.
 typedef enum exit_action (*exit_handler)(struct guest_frame *f, uint64_t esr, bool full);
 extern const exit_handler exit_handlers[EC_COUNT];
-enum exit_action exit_requests(struct guest_frame *f);
 enum exit_action exit_full(struct guest_frame *f);
 enum exit_action exit_serror(struct guest_frame *f);
 void exit_enter(struct arch_vcpu *av, struct guest_frame *f);

@@ -49,8 +49,10 @@ resume_now:
     ldp     x0, x1, [sp]
     eret
 
-2:  mov     x0, sp
-    bl      exit_requests
+2:  mov     x0, x1
+    ldr     x2, [x1, #VCPU_UP]
+    ldr     x2, [x2, #UP_REQUESTS]
+    blr     x2
     cbz     w0, resume
 3:  cmp     w0, #1
     stp     x19, x20, [sp, #152]

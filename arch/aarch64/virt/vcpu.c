@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "arch/aarch64/virt/fp.h"
 #include "arch/time.h"
 
 #define MPIDR_RES1 BIT64(31)
@@ -24,8 +25,8 @@
     (HCR_VM | HCR_SWIO | HCR_PTW | HCR_FMO | HCR_IMO | HCR_AMO | HCR_FB | HCR_BSU_INNER | HCR_TID3 | \
      HCR_TSC | HCR_TIDCP | HCR_TACR | HCR_TSW | HCR_RW | HCR_TLOR | HCR_TERR)
 
-void fp_save(struct guest_fp *fp);
-void fp_load(const struct guest_fp *fp);
+void sysregs_save(struct guest_sysregs *s);
+void sysregs_load(const struct guest_sysregs *s);
 
 // vCPU n is Aff0 n % 16, Aff1 n / 16: an SGI addresses 16 CPUs of one Aff0 range (IHI 0069, 12.2.23).
 static uint64_t vcpu_mpidr(unsigned index)
@@ -75,62 +76,6 @@ void arch_vcpu_reset(struct arch_vcpu *av, const struct vcpu_entry *entry)
     av->hcr &= ~(HCR_VI | HCR_VF);
 }
 
-static void sysregs_save(struct guest_sysregs *s)
-{
-    s->sctlr = sysreg_read(sctlr_el1);
-    s->cpacr = sysreg_read(cpacr_el1);
-    s->ttbr0 = sysreg_read(ttbr0_el1);
-    s->ttbr1 = sysreg_read(ttbr1_el1);
-    s->tcr = sysreg_read(tcr_el1);
-    s->mair = sysreg_read(mair_el1);
-    s->amair = sysreg_read(amair_el1);
-    s->vbar = sysreg_read(vbar_el1);
-    s->contextidr = sysreg_read(contextidr_el1);
-    s->esr = sysreg_read(esr_el1);
-    s->far = sysreg_read(far_el1);
-    s->afsr0 = sysreg_read(afsr0_el1);
-    s->afsr1 = sysreg_read(afsr1_el1);
-    s->par = sysreg_read(par_el1);
-    s->elr = sysreg_read(elr_el1);
-    s->spsr = sysreg_read(spsr_el1);
-    s->sp_el0 = sysreg_read(sp_el0);
-    s->sp_el1 = sysreg_read(sp_el1);
-    s->tpidr_el0 = sysreg_read(tpidr_el0);
-    s->tpidrro_el0 = sysreg_read(tpidrro_el0);
-    s->tpidr_el1 = sysreg_read(tpidr_el1);
-    s->cntkctl = sysreg_read(cntkctl_el1);
-    s->csselr = sysreg_read(csselr_el1);
-    s->mdscr = sysreg_read(mdscr_el1);
-}
-
-static void sysregs_load(const struct guest_sysregs *s)
-{
-    sysreg_write(sctlr_el1, s->sctlr);
-    sysreg_write(cpacr_el1, s->cpacr);
-    sysreg_write(ttbr0_el1, s->ttbr0);
-    sysreg_write(ttbr1_el1, s->ttbr1);
-    sysreg_write(tcr_el1, s->tcr);
-    sysreg_write(mair_el1, s->mair);
-    sysreg_write(amair_el1, s->amair);
-    sysreg_write(vbar_el1, s->vbar);
-    sysreg_write(contextidr_el1, s->contextidr);
-    sysreg_write(esr_el1, s->esr);
-    sysreg_write(far_el1, s->far);
-    sysreg_write(afsr0_el1, s->afsr0);
-    sysreg_write(afsr1_el1, s->afsr1);
-    sysreg_write(par_el1, s->par);
-    sysreg_write(elr_el1, s->elr);
-    sysreg_write(spsr_el1, s->spsr);
-    sysreg_write(sp_el0, s->sp_el0);
-    sysreg_write(sp_el1, s->sp_el1);
-    sysreg_write(tpidr_el0, s->tpidr_el0);
-    sysreg_write(tpidrro_el0, s->tpidrro_el0);
-    sysreg_write(tpidr_el1, s->tpidr_el1);
-    sysreg_write(cntkctl_el1, s->cntkctl);
-    sysreg_write(csselr_el1, s->csselr);
-    sysreg_write(mdscr_el1, s->mdscr);
-}
-
 // Name by encoding: the assembler of armv8-a does not know the key registers (Arm DDI 0487, D19.2.15 and on).
 #define PAC_KEYS(op)                                                                                    \
     op(0, S3_0_C2_C1_0) op(1, S3_0_C2_C1_1) op(2, S3_0_C2_C1_2) op(3, S3_0_C2_C1_3) op(4, S3_0_C2_C2_0) \
@@ -138,48 +83,52 @@ static void sysregs_load(const struct guest_sysregs *s)
 #define PAC_SAVE(i, name) av->pac_keys[i] = sysreg_read(name);
 #define PAC_LOAD(i, name) sysreg_write(name, av->pac_keys[i]);
 
-static void timers_load(const struct guest_sysregs *s)
+// The FP registers are a vCPU's own from its first FP instruction after a load, which traps, until the next put.
+void fp_use(struct arch_vcpu *av)
 {
-    sysreg_write(cntv_cval_el0, s->cntv_cval);
-    sysreg_write(cntp_cval_el0, s->cntp_cval);
-    sysreg_write(cntv_ctl_el0, s->cntv_ctl);
-    sysreg_write(cntp_ctl_el0, s->cntp_ctl);
+    if (!av->fp_live) {
+        sysreg_write(cptr_el2, CPTR_EL2_GUEST);
+        isb();
+        fp_load(&av->fp);
+        av->fp_live = true;
+    }
 }
 
-static void timers_save(struct guest_sysregs *s)
+static void fp_put(struct arch_vcpu *av)
 {
-    s->cntv_ctl = sysreg_read(cntv_ctl_el0);
-    s->cntp_ctl = sysreg_read(cntp_ctl_el0);
-    s->cntv_cval = sysreg_read(cntv_cval_el0);
-    s->cntp_cval = sysreg_read(cntp_cval_el0);
-    sysreg_write(cntv_ctl_el0, 0); // the next vCPU's, or nobody's
-    sysreg_write(cntp_ctl_el0, 0);
+    fp_save(&av->fp);
+    sysreg_write(cptr_el2, CPTR_EL2_GUEST | CPTR_EL2_TFP);
+    av->fp_live = false;
 }
 
+static uint64_t hcr_of(const struct arch_vcpu *av)
+{
+    return av->hcr | (av->trap_idle ? HCR_TWI : 0);
+}
+
+// The entry into the guest synchronises; who uses its translation before says so himself.
 void arch_vcpu_load(struct arch_vcpu *av)
 {
-    sysreg_write(hcr_el2, av->hcr | (av->trap_idle ? HCR_TWI : 0));
+    sysreg_write(hcr_el2, hcr_of(av));
     sysreg_write(vttbr_el2, av->vm->vttbr);
     sysreg_write(vmpidr_el2, av->vmpidr);
     sysreg_write(cntvoff_el2, av->vm->cntvoff);
     sysregs_load(&av->sys);
-    timers_load(&av->sys);
     if (av->hcr & HCR_API) {
         PAC_KEYS(PAC_LOAD)
     }
-    fp_load(&av->fp);
-    isb();
     av->loaded = true;
 }
 
 void arch_vcpu_put(struct arch_vcpu *av)
 {
     sysregs_save(&av->sys);
-    timers_save(&av->sys);
     if (av->hcr & HCR_API) {
         PAC_KEYS(PAC_SAVE)
     }
-    fp_save(&av->fp);
+    if (av->fp_live) {
+        fp_put(av);
+    }
     av->loaded = false;
 }
 
@@ -223,7 +172,7 @@ void arch_vcpu_trap_idle(struct arch_vcpu *av, bool trap)
 {
     av->trap_idle = trap;
     if (av->loaded) {
-        sysreg_write(hcr_el2, av->hcr | (trap ? HCR_TWI : 0));
+        sysreg_write(hcr_el2, hcr_of(av));
     }
 }
 
@@ -232,7 +181,7 @@ void arch_vcpu_set_irq(struct arch_vcpu *av, uint32_t lines)
     av->hcr = (av->hcr & ~(HCR_VI | HCR_VF)) | (lines & VCPU_LINE_IRQ ? HCR_VI : 0) |
               (lines & VCPU_LINE_FIQ ? HCR_VF : 0);
     if (av->loaded) {
-        sysreg_write(hcr_el2, av->hcr | (av->trap_idle ? HCR_TWI : 0));
+        sysreg_write(hcr_el2, hcr_of(av));
     }
 }
 
@@ -285,6 +234,7 @@ bool arch_vcpu_translate(const struct arch_vcpu *av, gva_t va, gpa_t *out)
     if (!av->loaded) {
         return false;
     }
+    isb(); // it may just have been loaded
     saved = sysreg_read(par_el1);
     asm volatile("at s1e1r, %0\n\tisb" ::"r"(va.v) : "memory");
     par = sysreg_read(par_el1);

@@ -134,9 +134,7 @@ enum status arch_virt_enable(void)
     // Debug and performance registers trap; break- and watchpoints of guests do not exist (virt/sysreg.c, virt/idregs.c).
     sysreg_write(mdcr_el2,
                  hpmn | MDCR_TPMCR | MDCR_TPM | MDCR_TDA | MDCR_TDOSA | MDCR_TDRA | MDCR_TPMS | MDCR_TTRF);
-    // FP and SIMD belong to the guest; SVE, SME, trace and activity monitors trap and are undefined.
-    sysreg_write(cptr_el2,
-                 (CPTR_EL2_RES1 | CPTR_EL2_TZ | CPTR_EL2_TSM | CPTR_EL2_TTA | CPTR_EL2_TAM) & ~CPTR_EL2_TFP);
+    sysreg_write(cptr_el2, CPTR_EL2_GUEST | CPTR_EL2_TFP); // no vCPU's FP registers are there yet
     sysreg_write(hstr_el2, 0);
     enable_newer_traps();
     sysreg_write(cnthctl_el2, 3); // EL1PCTEN, EL1PCEN: both timers untrapped

@@ -157,6 +157,9 @@
 #define CPTR_EL2_TSM BIT64(12)
 #define CPTR_EL2_TTA BIT64(20)
 #define CPTR_EL2_TAM BIT64(30)
+// While a guest's FP registers are there: SVE, SME, trace and activity monitors trap and are undefined.
+#define CPTR_EL2_GUEST \
+    ((CPTR_EL2_RES1 | CPTR_EL2_TZ | CPTR_EL2_TSM | CPTR_EL2_TTA | CPTR_EL2_TAM) & ~CPTR_EL2_TFP)
 
 // MDCR_EL2
 #define MDCR_HPMN_MASK MASK64(0, 5)

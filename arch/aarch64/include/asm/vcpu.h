@@ -17,12 +17,15 @@ struct guest_frame {
     struct arch_vcpu *vcpu;
 };
 
+// In pairs, as virt/switch.S moves them.
 struct guest_sysregs {
     uint64_t sctlr, cpacr, ttbr0, ttbr1, tcr, mair, amair, vbar, contextidr;
     uint64_t esr, far, afsr0, afsr1, par, elr, spsr, sp_el0, sp_el1;
     uint64_t tpidr_el0, tpidrro_el0, tpidr_el1, cntkctl, csselr, mdscr;
-    uint64_t cntv_ctl, cntv_cval, cntp_ctl, cntp_cval;
+    uint64_t cntv_cval, cntp_cval, cntv_ctl, cntp_ctl;
 };
+_Static_assert(offsetof(struct guest_sysregs, par) == 13 * sizeof(uint64_t), "virt/switch.S");
+_Static_assert(offsetof(struct guest_sysregs, cntp_ctl) == 27 * sizeof(uint64_t), "virt/switch.S");
 
 struct guest_fp {
     __attribute__((aligned(16))) uint64_t v[32][2];
@@ -41,4 +44,5 @@ struct arch_vcpu {
     uint64_t pac_keys[10];
     struct guest_fp fp;
     bool loaded;
+    bool fp_live; // the CPU's FP registers hold its own; else `fp` does, and their use traps
 };
