@@ -70,6 +70,11 @@ struct gic_virt_ops {
     // Interface state that is not in list registers: vmcr and the active priorities.
     void (*load)(const struct gic_virt_state *state); // vmcr, apr
     void (*save)(struct gic_virt_state *state);
+    // The switch of vCPUs, in one call. load_all: load(), the list registers `lrs` from lr[], hcr. put: save(), those of the
+    // list registers `used` that are not empty into lr[] and out of the hardware, hcr off; returns which they were. May be
+    // NULL: it is done by the parts.
+    void (*load_all)(const struct gic_virt_state *state, uint32_t lrs);
+    uint32_t (*put)(struct gic_virt_state *state, uint32_t used);
     // The guest that is loaded has no use for this interface: its registers trap. May be NULL: there are
     // none.
     void (*hide)(bool hidden);

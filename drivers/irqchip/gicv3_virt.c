@@ -163,6 +163,32 @@ static void save(struct gic_virt_state *state)
     }
 }
 
+static void load_all(const struct gic_virt_state *state, uint32_t lrs)
+{
+    load(state);
+    for (; lrs; lrs &= lrs - 1) {
+        unsigned n = (unsigned)__builtin_ctz(lrs);
+
+        write_lr(n, state->lr[n]);
+    }
+    write_ich_hcr(state->hcr);
+}
+
+static uint32_t put(struct gic_virt_state *state, uint32_t used)
+{
+    uint32_t live = used & ~(uint32_t)read_ich_elrsr();
+
+    save(state);
+    for (uint32_t left = live; left; left &= left - 1) {
+        unsigned n = (unsigned)__builtin_ctz(left);
+
+        state->lr[n] = read_lr(n);
+        write_lr(n, 0);
+    }
+    write_ich_hcr(0);
+    return live;
+}
+
 // ICC_SRE_EL1 has a trap of its own, ICC_SRE_EL2.Enable = 0, where that bit can be cleared.
 static void hide(bool hidden)
 {
@@ -185,6 +211,8 @@ static struct gic_virt_ops ops = {
     .write_hcr = write_hcr,
     .load = load,
     .save = save,
+    .load_all = load_all,
+    .put = put,
 };
 
 void gicv3_virt_probe(unsigned maintenance_irq)

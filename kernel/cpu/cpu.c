@@ -15,13 +15,13 @@
 
 #define START_TIMEOUT_MS 1000
 
-static UNCLEARED struct cpu cpus[CPU_MAX]; // `count` of them are set up
-static unsigned count;
+UNCLEARED struct cpu cpu_table[CPU_MAX]; // cpu_table_count of them are set up
+unsigned cpu_table_count;
 static void (*online_hook)(void);
 
 static void cpu_setup(unsigned index, uint64_t hw_id)
 {
-    struct cpu *c = &cpus[index];
+    struct cpu *c = &cpu_table[index];
 
     memset(c, 0, sizeof(*c));
     c->index = index;
@@ -32,32 +32,22 @@ static void cpu_setup(unsigned index, uint64_t hw_id)
 void cpu_init_boot(uint64_t hw_id)
 {
     cpu_setup(0, hw_id);
-    count = 1;
+    cpu_table_count = 1;
     online_hook = NULL;
-    arch_set_this_cpu(&cpus[0]);
-    atomic_store_explicit(&cpus[0].online, true, memory_order_release);
-}
-
-struct cpu *cpu_get(unsigned index)
-{
-    return index < count ? &cpus[index] : NULL;
-}
-
-unsigned cpu_count(void)
-{
-    return count;
+    arch_set_this_cpu(&cpu_table[0]);
+    atomic_store_explicit(&cpu_table[0].online, true, memory_order_release);
 }
 
 static bool is_online(unsigned index)
 {
-    return atomic_load_explicit(&cpus[index].online, memory_order_acquire);
+    return atomic_load_explicit(&cpu_table[index].online, memory_order_acquire);
 }
 
 unsigned cpu_online_count(void)
 {
     unsigned n = 0;
 
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < cpu_table_count; i++) {
         n += is_online(i) ? 1 : 0;
     }
     return n;
@@ -65,18 +55,18 @@ unsigned cpu_online_count(void)
 
 enum status cpu_announce(uint64_t hw_id, const char *method, uint64_t release_addr)
 {
-    for (unsigned i = 0; i < count; i++) {
-        if (cpus[i].hw_id == hw_id) {
+    for (unsigned i = 0; i < cpu_table_count; i++) {
+        if (cpu_table[i].hw_id == hw_id) {
             return E_EXISTS;
         }
     }
-    if (count >= CPU_MAX) {
+    if (cpu_table_count >= CPU_MAX) {
         return E_RANGE;
     }
-    cpu_setup(count, hw_id);
-    cpus[count].start.method = method;
-    cpus[count].start.release_addr = release_addr;
-    count++;
+    cpu_setup(cpu_table_count, hw_id);
+    cpu_table[cpu_table_count].start.method = method;
+    cpu_table[cpu_table_count].start.release_addr = release_addr;
+    cpu_table_count++;
     return OK;
 }
 
@@ -106,12 +96,12 @@ static enum status map_release(struct cpu_start *start, uint64_t release_addr)
 
 static void cpu_start_one(unsigned index)
 {
-    struct cpu_start start = {.hw_id = cpus[index].hw_id,
+    struct cpu_start start = {.hw_id = cpu_table[index].hw_id,
                               .index = index,
                               .stack_top = stack_alloc(),
-                              .method = cpus[index].start.method};
+                              .method = cpu_table[index].start.method};
     uint64_t deadline = arch_time_now() + time_from_ms(START_TIMEOUT_MS);
-    enum status s = start.stack_top == NULL ? E_NOMEM : map_release(&start, cpus[index].start.release_addr);
+    enum status s = start.stack_top == NULL ? E_NOMEM : map_release(&start, cpu_table[index].start.release_addr);
 
     if (s == OK) {
         s = arch_cpu_start(&start);
@@ -132,7 +122,7 @@ static void cpu_start_one(unsigned index)
 
 void cpu_start_all(void)
 {
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < cpu_table_count; i++) {
         if (!is_online(i)) {
             cpu_start_one(i);
         }
@@ -141,7 +131,7 @@ void cpu_start_all(void)
 
 [[gnu::noreturn]] void kernel_secondary_main(unsigned index)
 {
-    struct cpu *c = &cpus[index];
+    struct cpu *c = &cpu_table[index];
 
     arch_set_this_cpu(c);
     arch_cpu_init();

@@ -46,9 +46,22 @@ static inline struct cpu *this_cpu(void)
     return arch_this_cpu();
 }
 
+// Filled by kernel/cpu/cpu.c, before other CPUs run; look through the functions below.
+extern struct cpu cpu_table[CPU_MAX];
+extern unsigned cpu_table_count;
+
 // CPU by index; NULL when there is none.
-struct cpu *cpu_get(unsigned index);
-unsigned cpu_count(void); // discovered
+static inline struct cpu *cpu_get(unsigned index)
+{
+    return index < cpu_table_count ? &cpu_table[index] : NULL;
+}
+
+// Discovered ones.
+static inline unsigned cpu_count(void)
+{
+    return cpu_table_count;
+}
+
 unsigned cpu_online_count(void);
 
 // The enumerator announces a CPU (the boot CPU is known already). E_RANGE beyond CPU_MAX, E_EXISTS.

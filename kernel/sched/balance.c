@@ -131,13 +131,15 @@ void sched_depart(struct run_queue *rq, struct thread *t, unsigned cpu)
 bool sched_arrive(struct thread *t)
 {
     struct run_queue *rq = sched_rq(t->cpu); // stays: nobody moves a thread that is MOVING
-    irq_state_t irq = spin_lock_irqsave(&rq->lock);
+    irq_state_t irq = arch_irq_save();
     bool local;
 
+    spin_lock_masked(&rq->lock);
     rq->active_guests += t->active ? 1u : 0u;
     t->moved_at = arch_time_now();
     local = sched_make_ready(rq, t);
-    spin_unlock_irqrestore(&rq->lock, irq);
+    spin_unlock_masked(&rq->lock);
+    arch_irq_restore(irq);
     return local;
 }
 
@@ -202,9 +204,9 @@ void balance_push(struct run_queue *rq)
     for (unsigned n = 0; n < LOOK_MAX && rq->movable > 0; n++) {
         struct thread *t;
 
-        spin_lock(&rq->lock);
+        spin_lock_masked(&rq->lock);
         t = take_one(rq, home);
-        spin_unlock(&rq->lock);
+        spin_unlock_masked(&rq->lock);
         if (t == NULL) {
             return;
         }
@@ -218,7 +220,7 @@ static bool has_for(struct run_queue *rq, unsigned cpu)
     unsigned looked = 0;
     bool found = false;
 
-    spin_lock(&rq->lock);
+    spin_lock_masked(&rq->lock);
     for (unsigned p = PRIO_COUNT; p-- > 0 && !found && looked < LOOK_MAX;) {
         list_for_each(it, &rq->ready.lists[p])
         {
@@ -228,7 +230,7 @@ static bool has_for(struct run_queue *rq, unsigned cpu)
             }
         }
     }
-    spin_unlock(&rq->lock);
+    spin_unlock_masked(&rq->lock);
     return found;
 }
 

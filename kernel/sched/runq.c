@@ -11,31 +11,6 @@ void runq_init(struct runq *q)
     }
 }
 
-void runq_push(struct runq *q, struct thread *t)
-{
-    list_push_back(&q->lists[t->prio], &t->run_node);
-    q->mask |= 1u << t->prio;
-}
-
-void runq_push_front(struct runq *q, struct thread *t)
-{
-    list_push_front(&q->lists[t->prio], &t->run_node);
-    q->mask |= 1u << t->prio;
-}
-
-void runq_remove(struct runq *q, struct thread *t)
-{
-    list_remove(&t->run_node);
-    if (list_empty(&q->lists[t->prio])) {
-        q->mask &= ~(1u << t->prio);
-    }
-}
-
-int runq_best(const struct runq *q)
-{
-    return q->mask == 0 ? -1 : 31 - __builtin_clz(q->mask);
-}
-
 struct thread *runq_pop(struct runq *q)
 {
     int best = runq_best(q);
@@ -47,11 +22,6 @@ struct thread *runq_pop(struct runq *q)
     t = list_entry(q->lists[best].next, struct thread, run_node);
     runq_remove(q, t);
     return t;
-}
-
-bool runq_has(const struct runq *q, unsigned prio)
-{
-    return (q->mask & (1u << prio)) != 0;
 }
 
 enum runq_verdict runq_decide(const struct runq *q, unsigned prio, bool slice_over)

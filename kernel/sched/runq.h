@@ -13,12 +13,40 @@ struct runq {
 _Static_assert(PRIO_COUNT <= 32);
 
 void runq_init(struct runq *q);
-void runq_push(struct runq *q, struct thread *t);       // behind its equals
-void runq_push_front(struct runq *q, struct thread *t); // before its equals: it was interrupted, not finished
-void runq_remove(struct runq *q, struct thread *t);
 struct thread *runq_pop(struct runq *q); // the best; NULL when empty
-bool runq_has(const struct runq *q, unsigned prio);
-int runq_best(const struct runq *q); // the best priority, -1 when empty
+
+// Behind its equals.
+static inline void runq_push(struct runq *q, struct thread *t)
+{
+    list_push_back(&q->lists[t->prio], &t->run_node);
+    q->mask |= 1u << t->prio;
+}
+
+// Before its equals: it was interrupted, not finished.
+static inline void runq_push_front(struct runq *q, struct thread *t)
+{
+    list_push_front(&q->lists[t->prio], &t->run_node);
+    q->mask |= 1u << t->prio;
+}
+
+static inline void runq_remove(struct runq *q, struct thread *t)
+{
+    list_remove(&t->run_node);
+    if (list_empty(&q->lists[t->prio])) {
+        q->mask &= ~(1u << t->prio);
+    }
+}
+
+// The best priority, -1 when empty.
+static inline int runq_best(const struct runq *q)
+{
+    return q->mask == 0 ? -1 : 31 - __builtin_clz(q->mask);
+}
+
+static inline bool runq_has(const struct runq *q, unsigned prio)
+{
+    return (q->mask >> prio & 1) != 0;
+}
 
 enum runq_verdict {
     RUNQ_STAY,    // the running thread goes on

@@ -22,9 +22,11 @@ struct run_queue {
     unsigned queued;        // threads in `ready`
     unsigned movable;       // ... that may run elsewhere, or may not run here
     unsigned cpu;           // whose
+    struct cpu *owner;      // the same
     unsigned active_guests; // homed here
     struct timer slice;
     uint64_t slice_at;    // ticks: when it fires, UINT64_MAX when it does not
+    bool idling;          // the idle thread was switched in last
     bool booting;         // the idle thread is still bringing the machine up: nothing preempts it
     uint64_t switched_at; // ticks: when the running thread was switched in, or charged last
     // Hints for other CPUs, which read them without the lock.

@@ -18,7 +18,7 @@ static bool is_alone(const struct run_queue *rq)
 
 static const struct thread *running_on(const struct run_queue *rq)
 {
-    return cpu_get(rq->cpu)->current;
+    return rq->owner->current;
 }
 
 static void publish_load(struct run_queue *rq)
@@ -200,10 +200,10 @@ static void finish(struct run_queue *rq, struct thread *t, bool trap, bool switc
     }
     if (rq->movable > 0 || !list_empty(&rq->leaving)) {
         balance_push(rq);
-        spin_lock(&rq->lock);
+        spin_lock_masked(&rq->lock);
         trap = sched_idle_decide(rq, t);
         publish_load(rq);
-        spin_unlock(&rq->lock);
+        spin_unlock_masked(&rq->lock);
     }
     if (t->guest) {
         sched_idle_tell(t, trap);
@@ -220,7 +220,7 @@ void sched_switched(void)
     struct thread *t = cpu->current;
     bool trap = sched_idle_decide(rq, t);
 
-    spin_unlock(&rq->lock);
+    spin_unlock_masked(&rq->lock);
     finish(rq, t, trap, true);
 }
 
@@ -229,7 +229,10 @@ static void publish(struct run_queue *rq, const struct thread *t)
     bool idle = thread_is_idle(rq, t);
 
     atomic_store_explicit(&rq->level, idle && rq->booting ? LEVEL_BOOTING : t->prio, memory_order_relaxed);
-    balance_idle(rq->cpu, idle && !rq->booting);
+    if (idle || rq->idling) { // claimed meanwhile, it is to be found again
+        balance_idle(rq->cpu, idle && !rq->booting);
+        rq->idling = idle;
+    }
     publish_load(rq);
 }
 
@@ -257,7 +260,7 @@ void sched_switch_locked(struct cpu *cpu)
     if (next == prev) {
         bool trap = sched_idle_decide(rq, prev);
 
-        spin_unlock(&rq->lock);
+        spin_unlock_masked(&rq->lock);
         finish(rq, prev, trap, false);
         return;
     }
@@ -272,7 +275,7 @@ void sched_preempt(void)
     if (cpu == NULL || !cpu->need_resched || cpu->rq == NULL || cpu->irq_depth > 0) {
         return;
     }
-    spin_lock(&cpu->rq->lock);
+    spin_lock_masked(&cpu->rq->lock);
     sched_switch_locked(cpu);
 }
 
@@ -303,17 +306,17 @@ struct run_queue *sched_lock_home(struct thread *t)
         unsigned cpu = t->cpu;
         struct run_queue *rq = sched_rq(cpu);
 
-        spin_lock(&rq->lock);
+        spin_lock_masked(&rq->lock);
         if (t->cpu == cpu) {
             return rq;
         }
-        spin_unlock(&rq->lock);
+        spin_unlock_masked(&rq->lock);
     }
 }
 
 bool sched_tell(struct run_queue *rq)
 {
-    struct cpu *cpu = cpu_get(rq->cpu);
+    struct cpu *cpu = rq->owner;
 
     if (cpu == this_cpu()) {
         cpu->need_resched = true;
@@ -366,17 +369,17 @@ static bool wake_up(struct run_queue *rq, struct thread *t)
     t->off_since = now;
     server_wake(&t->server, now);
     if (t->server.budget != 0 && t->server.left == 0 && throttle(t, now)) {
-        spin_unlock(&rq->lock);
+        spin_unlock_masked(&rq->lock);
         return false;
     }
     cpu = wake_place(rq, t);
     if (cpu != rq->cpu) {
         sched_depart(rq, t, cpu);
-        spin_unlock(&rq->lock);
+        spin_unlock_masked(&rq->lock);
         return sched_arrive(t);
     }
     local = sched_make_ready(rq, t);
-    spin_unlock(&rq->lock);
+    spin_unlock_masked(&rq->lock);
     return local;
 }
 
@@ -397,7 +400,7 @@ static bool wake(struct thread *t, bool kick)
                 ipi_send(rq->cpu, IPI_KICK);
             }
         }
-        spin_unlock(&rq->lock);
+        spin_unlock_masked(&rq->lock);
     }
     arch_irq_restore(irq);
     return local;
@@ -471,7 +474,7 @@ void sched_refill_fired(struct timer *timer)
         server_refill(&t->server, now - t->server.end < t->server.period ? t->server.end : now);
         local = sched_make_ready(rq, t);
     }
-    spin_unlock(&rq->lock);
+    spin_unlock_masked(&rq->lock);
     if (local) {
         sched_resched_local();
     }

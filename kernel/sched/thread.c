@@ -52,10 +52,10 @@ void thread_block(void)
         arch_irq_restore(irq);
         return;
     }
-    spin_lock(&cpu->rq->lock);
+    spin_lock_masked(&cpu->rq->lock);
     if (t->wake_pending) {
         t->wake_pending = false;
-        spin_unlock(&cpu->rq->lock);
+        spin_unlock_masked(&cpu->rq->lock);
     } else {
         t->state = THREAD_BLOCKED;
         sched_switch_locked(cpu);
@@ -69,7 +69,7 @@ void thread_yield(void)
     struct cpu *cpu = this_cpu();
 
     cpu->current->slice_end = 0;
-    spin_lock(&cpu->rq->lock);
+    spin_lock_masked(&cpu->rq->lock);
     sched_switch_locked(cpu);
     arch_irq_restore(irq);
 }
@@ -80,7 +80,7 @@ void thread_set_bulk(bool bulk)
     struct cpu *cpu = this_cpu();
     struct thread *t = cpu->current;
 
-    spin_lock(&cpu->rq->lock);
+    spin_lock_masked(&cpu->rq->lock);
     t->prio = t->own_prio;
     t->server = (struct server){.budget = bulk ? time_from_us(BULK_BUDGET_US) : 0,
                                 .period = bulk ? time_from_ms(BULK_PERIOD_MS) : 0,
@@ -145,7 +145,7 @@ static struct run_queue *lock_settled(struct thread *t)
         if (t->state != THREAD_MOVING) {
             return rq;
         }
-        spin_unlock(&rq->lock);
+        spin_unlock_masked(&rq->lock);
         arch_cpu_relax();
     }
 }
@@ -173,7 +173,7 @@ enum status thread_set_allowed(struct thread *t, const struct cpumask *allowed)
     if (!cpumask_test(allowed, rq->cpu) && (t->state == THREAD_READY || t->state == THREAD_RUNNING)) {
         local = sched_tell(rq);
     }
-    spin_unlock(&rq->lock);
+    spin_unlock_masked(&rq->lock);
     arch_irq_restore(irq);
     if (local) {
         sched_resched_local();
@@ -199,13 +199,13 @@ void thread_set_active(bool active)
     struct thread *t = cpu->current;
     bool trap;
 
-    spin_lock(&cpu->rq->lock);
+    spin_lock_masked(&cpu->rq->lock);
     if (t->active != active) {
         t->active = active;
         cpu->rq->active_guests += active ? 1u : -1u;
     }
     trap = sched_idle_decide(cpu->rq, t);
-    spin_unlock(&cpu->rq->lock);
+    spin_unlock_masked(&cpu->rq->lock);
     sched_idle_tell(t, trap);
     arch_irq_restore(irq);
 }
@@ -292,7 +292,7 @@ void thread_start(struct thread *t)
         server_wake(&t->server, now);
         local = sched_make_ready(rq, t);
     }
-    spin_unlock(&rq->lock);
+    spin_unlock_masked(&rq->lock);
     arch_irq_restore(irq);
     if (local) {
         sched_resched_local();
@@ -321,7 +321,7 @@ void thread_destroy(struct thread *t)
     cpu = this_cpu();
     t = cpu->current;
     BUG_ON(thread_is_idle(cpu->rq, t) || t->active);
-    spin_lock(&cpu->rq->lock);
+    spin_lock_masked(&cpu->rq->lock);
     t->state = THREAD_DEAD;
     list_push_back(&cpu->rq->leaving, &t->run_node);
     sched_switch_locked(cpu);
@@ -420,6 +420,7 @@ enum status sched_init_cpu(void)
     rq->slice.cpu = cpu->index;
     rq->slice_at = UINT64_MAX;
     rq->cpu = cpu->index;
+    rq->owner = cpu;
     rq->level = LEVEL_BOOTING;
     idle_setup(&rq->idle, cpu->index);
     rq->booting = true;

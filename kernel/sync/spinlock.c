@@ -74,7 +74,7 @@ static void debug_release(struct spinlock *lock)
     t->held_ranks &= ~(lock->rank != LOCK_NONE ? 1u << (unsigned)lock->rank : 0);
 }
 
-__attribute__((noinline)) static void spin_wait(struct spinlock *lock, uint32_t ticket)
+void spin_wait(const struct spinlock *lock, uint32_t ticket)
 {
     while (atomic_load_explicit(&lock->owner, memory_order_acquire) != ticket) {
         arch_cpu_relax();
@@ -105,6 +105,20 @@ static void spin_release(struct spinlock *lock)
         debug_release(lock);
     }
     atomic_store_explicit(&lock->owner, owner + 1, memory_order_release);
+}
+
+void spin_lock_checked(struct spinlock *lock)
+{
+    if (arch_irq_enabled()) {
+        rule_broken("lock taken with interrupts on", lock->rank);
+    }
+    arch_irq_disable(); // as they are; other simulated CPUs of unit tests go on here
+    spin_acquire(lock);
+}
+
+void spin_unlock_checked(struct spinlock *lock)
+{
+    spin_release(lock);
 }
 
 irq_state_t spin_lock_irqsave(struct spinlock *lock)

@@ -65,12 +65,13 @@ static bool is_armed(const struct timer *t)
     return atomic_load_explicit(&t->armed, memory_order_acquire);
 }
 
-// Unlinks `t` from the queue it is in. False when it is not (any more) in that one.
+// Unlinks `t` from the queue it is in; interrupts masked. False when it is not (any more) in that one.
 static bool unlink_from(struct timer_queue *q, unsigned cpu, struct timer *t)
 {
-    irq_state_t irq = spin_lock_irqsave(&q->lock);
-    bool mine = is_armed(t) && t->cpu == cpu;
+    bool mine;
 
+    spin_lock_masked(&q->lock);
+    mine = is_armed(t) && t->cpu == cpu;
     if (mine) {
         list_remove(&t->node);
         atomic_store_explicit(&t->armed, false, memory_order_release);
@@ -78,7 +79,7 @@ static bool unlink_from(struct timer_queue *q, unsigned cpu, struct timer *t)
             arch_timer_stop();
         }
     }
-    spin_unlock_irqrestore(&q->lock, irq);
+    spin_unlock_masked(&q->lock);
     return mine;
 }
 
@@ -92,7 +93,7 @@ void timer_set(struct timer *t, uint64_t deadline)
     if (is_armed(t)) {
         (void)unlink_from(cpu_get(t->cpu)->timers, t->cpu, t);
     }
-    spin_lock(&q->lock);
+    spin_lock_masked(&q->lock);
     t->deadline = deadline;
     t->cpu = cpu->index;
     pos = q->list.next;
@@ -104,11 +105,11 @@ void timer_set(struct timer *t, uint64_t deadline)
     if (first(q) == t) {
         arch_timer_set(deadline);
     }
-    spin_unlock(&q->lock);
+    spin_unlock_masked(&q->lock);
     arch_irq_restore(irq);
 }
 
-void timer_cancel(struct timer *t)
+void timer_cancel_armed(struct timer *t)
 {
     irq_state_t irq = arch_irq_save();
     struct cpu *cpu = cpu_get(t->cpu);
@@ -117,7 +118,6 @@ void timer_cancel(struct timer *t)
 
     (void)unlink_from(q, cpu->index, t);
     arch_irq_restore(irq);
-    // On its own CPU a running callback is the caller itself or was interrupted by nobody: nothing to wait for.
     while (busy && this_cpu() != cpu) {
         irq = spin_lock_irqsave(&q->lock);
         busy = q->running == t;
@@ -126,13 +126,14 @@ void timer_cancel(struct timer *t)
             arch_cpu_relax();
         }
     }
+    t->cpu = this_cpu()->index; // the next one has nothing to wait for
 }
 
 void timer_interrupt(void)
 {
     struct timer_queue *q = this_cpu()->timers;
 
-    spin_lock(&q->lock);
+    spin_lock_masked(&q->lock);
     for (unsigned n = 0; n < FIRE_MAX; n++) {
         struct timer *t = first(q);
 
@@ -142,9 +143,9 @@ void timer_interrupt(void)
         list_remove(&t->node);
         q->running = t;
         atomic_store_explicit(&t->armed, false, memory_order_release);
-        spin_unlock(&q->lock);
+        spin_unlock_masked(&q->lock);
         t->fn(t);
-        spin_lock(&q->lock);
+        spin_lock_masked(&q->lock);
         q->running = NULL;
     }
     if (first(q) != NULL) {
@@ -152,7 +153,7 @@ void timer_interrupt(void)
     } else {
         arch_timer_stop();
     }
-    spin_unlock(&q->lock);
+    spin_unlock_masked(&q->lock);
 }
 
 // ---- conversions ----------------------------------------------------------------------------------------------------

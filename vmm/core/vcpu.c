@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "arch/mmu.h"
+#include "arch/time.h"
 #include "kernel/cpu/cpu.h"
 #include "kernel/irq/irq.h"
 #include "kernel/mm/pool.h"
@@ -39,17 +40,27 @@ static uint32_t timers_known(const struct vcpu *v, uint32_t lines)
     return known;
 }
 
+// A timer has expired already: it wakes only if the guest does not know it yet.
+__attribute__((noinline)) static uint64_t deadline_unknown(const struct vcpu *v)
+{
+    uint32_t lines = arch_vcpu_timer_lines(&v->arch);
+
+    return arch_vcpu_timer_deadline(&v->arch, lines ? timers_known(v, lines) : 0);
+}
+
 static void vcpu_put(struct vcpu *v)
 {
+    struct virqchip *chip = v->vm->irqchip;
     uint64_t deadline;
-    uint32_t lines;
 
-    if (v->vm->irqchip) {
-        v->vm->irqchip->ops->put(v->vm->irqchip, v->index);
+    if (chip) {
+        chip->ops->put(chip, v->index);
     }
     arch_vcpu_put(&v->arch);
-    lines = arch_vcpu_timer_lines(&v->arch);
-    deadline = arch_vcpu_timer_deadline(&v->arch, lines ? timers_known(v, lines) : 0);
+    deadline = arch_vcpu_timer_deadline(&v->arch, 0);
+    if (deadline != UINT64_MAX && deadline <= arch_time_now()) {
+        deadline = deadline_unknown(v);
+    }
     if (deadline != UINT64_MAX) {
         timer_set(&v->wake_timer, deadline);
     }
@@ -73,12 +84,14 @@ static void flush_sibling(struct vcpu *v)
 
 static void vcpu_load(struct vcpu *v)
 {
+    struct virqchip *chip = v->vm->irqchip;
+
     timer_cancel(&v->wake_timer);
     atomic_store_explicit(&v->thread->held, true, memory_order_relaxed);
     arch_vcpu_load(&v->arch);
     flush_sibling(v);
-    if (v->vm->irqchip) {
-        v->vm->irqchip->ops->load(v->vm->irqchip, v->index);
+    if (chip) {
+        chip->ops->load(chip, v->index);
     }
     this_cpu()->loaded_vcpu = v;
 }

@@ -19,19 +19,14 @@ static bool signals(const struct vgic *g, const struct gic_virt_state *s, uint64
            (priority & vgic_group_mask(vmcr, group1)) < vgic_running_priority(apr);
 }
 
-// On the vCPU's own CPU while it is loaded, by any thread while it is not.
-bool vgic_pending(struct virqchip *chip, unsigned vcpu)
+__attribute__((noinline)) static bool any_signals(struct vgic_cpu *cpu, uint32_t lrs)
 {
-    struct vgic *g = vgic_of(chip);
-    struct vgic_cpu *cpu = &g->cpus[vcpu];
+    struct vgic *g = cpu->frame.vgic;
 
-    if (atomic_load_explicit(&cpu->events, memory_order_relaxed)) {
-        return true; // perhaps: the flush finds out
-    }
-    if (cpu->loaded && cpu->used) {
+    if (cpu->loaded) {
         g->hw->save(&cpu->hw); // masks and running priority as they are now
     }
-    for (uint32_t left = cpu->used; left; left &= left - 1) {
+    for (uint32_t left = lrs; left; left &= left - 1) {
         unsigned n = (unsigned)__builtin_ctz(left);
         uint64_t v = cpu->loaded ? g->hw->read_lr(n) : cpu->hw.lr[n];
 
@@ -40,6 +35,22 @@ bool vgic_pending(struct virqchip *chip, unsigned vcpu)
         }
     }
     return false;
+}
+
+// On the vCPU's own CPU while it is loaded, by any thread while it is not.
+bool vgic_pending(struct virqchip *chip, unsigned vcpu)
+{
+    struct vgic *g = vgic_of(chip);
+    struct vgic_cpu *cpu = &g->cpus[vcpu];
+    uint32_t lrs = cpu->used;
+
+    if (atomic_load_explicit(&cpu->events, memory_order_relaxed)) {
+        return true; // perhaps: the flush finds out
+    }
+    if (lrs && cpu->loaded) {
+        lrs &= ~(uint32_t)g->hw->elrsr();
+    }
+    return lrs && any_signals(cpu, lrs);
 }
 
 bool vgic_forwarded(struct virqchip *chip, unsigned vcpu, unsigned line)
@@ -59,7 +70,7 @@ bool vgic_forwarded(struct virqchip *chip, unsigned vcpu, unsigned line)
 
 // The physical active state of linked per-CPU interrupts comes and goes with the vCPU. One whose list
 // register the guest has emptied is inactive already.
-static void move_active(struct vgic_cpu *cpu, bool active)
+__attribute__((noinline)) static void move_active(struct vgic_cpu *cpu, bool active)
 {
     const struct irqchip_ops *chip = irq_chip();
 
@@ -94,10 +105,44 @@ static void clean(struct vgic_cpu *cpu)
     cpu->stale_linked = 0;
 }
 
+static void interface_load(struct vgic *g, struct vgic_cpu *cpu, uint32_t lrs)
+{
+    if (g->hw->load_all) {
+        g->hw->load_all(&cpu->hw, lrs);
+        return;
+    }
+    g->hw->load(&cpu->hw);
+    for (; lrs; lrs &= lrs - 1) {
+        g->hw->write_lr((unsigned)__builtin_ctz(lrs), cpu->hw.lr[__builtin_ctz(lrs)]);
+    }
+    g->hw->write_hcr(cpu->hw.hcr);
+}
+
+// Returns the list registers that were not empty.
+static uint32_t interface_put(struct vgic *g, struct vgic_cpu *cpu)
+{
+    uint32_t live;
+
+    if (g->hw->put) {
+        return g->hw->put(&cpu->hw, cpu->used);
+    }
+    live = cpu->used & ~(uint32_t)g->hw->elrsr();
+    g->hw->save(&cpu->hw);
+    for (uint32_t left = live; left; left &= left - 1) {
+        unsigned n = (unsigned)__builtin_ctz(left);
+
+        cpu->hw.lr[n] = g->hw->read_lr(n);
+        g->hw->write_lr(n, 0);
+    }
+    g->hw->write_hcr(0);
+    return live;
+}
+
 void vgic_load(struct virqchip *chip, unsigned vcpu)
 {
     struct vgic *g = vgic_of(chip);
     struct vgic_cpu *cpu = &g->cpus[vcpu];
+    uint32_t lrs = 0;
 
     if (cpu->loaded) {
         return;
@@ -108,17 +153,16 @@ void vgic_load(struct virqchip *chip, unsigned vcpu)
     if (g->emulated) {
         vgic_cpuif_hide(true);
     }
-    g->hw->load(&cpu->hw);
     for (uint32_t left = cpu->used; left; left &= left - 1) {
         unsigned n = (unsigned)__builtin_ctz(left);
 
-        if (cpu->hw.lr[n] & VGIC_LR_STATE) {
-            g->hw->write_lr(n, cpu->hw.lr[n]);
-        }
+        lrs |= cpu->hw.lr[n] & VGIC_LR_STATE ? vgic_bit(n) : 0;
     }
-    g->hw->write_hcr(cpu->hw.hcr);
+    interface_load(g, cpu, lrs);
     cpu->loaded = true;
-    move_active(cpu, true);
+    if (cpu->priv.linked) {
+        move_active(cpu, true);
+    }
     if (atomic_load_explicit(&cpu->events, memory_order_relaxed)) {
         vgic_post(cpu, VGIC_EV_LOOK);
     }
@@ -128,7 +172,7 @@ void vgic_put(struct virqchip *chip, unsigned vcpu)
 {
     struct vgic *g = vgic_of(chip);
     struct vgic_cpu *cpu = &g->cpus[vcpu];
-    uint32_t look = 0;
+    uint32_t live, look = 0;
 
     if (cpu->stale) {
         clean(cpu);
@@ -136,29 +180,25 @@ void vgic_put(struct virqchip *chip, unsigned vcpu)
     if (!cpu->loaded) {
         return;
     }
-    g->hw->save(&cpu->hw);
-    for (uint32_t left = cpu->used; left; left &= left - 1) {
-        unsigned n = (unsigned)__builtin_ctz(left);
-        uint64_t v = g->hw->read_lr(n);
-
-        if (!(v & VGIC_LR_STATE)) {
-            // Perhaps since before it was loaded, and then not written: only hw.lr[] knows what it was for.
-            v = cpu->hw.lr[n] & ~VGIC_LR_STATE;
-            look |= v & LR_EOI_MAINT ? VGIC_EV_LOOK : 0; // its maintenance interrupt will not come any more
-        }
-        cpu->hw.lr[n] = v;
-        g->hw->write_lr(n, 0);
-    }
     if (cpu->hw.hcr & HCR_LRENPIE) {
         cpu->eoi_count += g->hw->read_hcr() >> VGIC_EOI_COUNT_SHIFT & VGIC_EOI_COUNT_MASK;
         look |= cpu->eoi_count ? VGIC_EV_LOOK : 0;
     }
-    g->hw->write_hcr(0);
+    live = interface_put(g, cpu);
+    for (uint32_t left = cpu->used & ~live; left; left &= left - 1) {
+        cpu->hw.lr[__builtin_ctz(left)] &= ~VGIC_LR_STATE; // the rest says what it was for
+    }
+    for (; live; live &= live - 1) {
+        // Ended, and this was to be told: its maintenance interrupt will not come any more.
+        look |= cpu->hw.lr[__builtin_ctz(live)] & VGIC_LR_STATE ? 0 : VGIC_EV_LOOK;
+    }
     if (g->emulated) {
         vgic_cpuif_hide(false);
     }
     cpu->fast = 0;
-    move_active(cpu, false);
+    if (cpu->priv.linked) {
+        move_active(cpu, false);
+    }
     cpu->loaded = false;
     if (look) {
         atomic_fetch_or_explicit(&cpu->events, look, memory_order_relaxed);

@@ -137,33 +137,42 @@ static uint64_t deadline_of(uint64_t ctl, uint64_t when)
     return (ctl & (CNT_CTL_ENABLE | CNT_CTL_IMASK)) == CNT_CTL_ENABLE ? when : UINT64_MAX;
 }
 
+// The virtual timer's, by the physical counter.
+static uint64_t virtual_deadline(const struct arch_vcpu *av, uint64_t ctl, uint64_t cval)
+{
+    uint64_t physical, when = deadline_of(ctl, cval);
+
+    return __builtin_add_overflow(when, av->vm->cntvoff, &physical) ? UINT64_MAX : physical;
+}
+
 uint64_t arch_vcpu_timer_deadline(const struct arch_vcpu *av, uint32_t ignore)
 {
-    uint64_t vctl = av->loaded ? sysreg_read(cntv_ctl_el0) : av->sys.cntv_ctl;
-    uint64_t pctl = av->loaded ? sysreg_read(cntp_ctl_el0) : av->sys.cntp_ctl;
-    uint64_t vcval = av->loaded ? sysreg_read(cntv_cval_el0) : av->sys.cntv_cval;
-    uint64_t pcval = av->loaded ? sysreg_read(cntp_cval_el0) : av->sys.cntp_cval;
-    uint64_t physical;
+    const struct guest_sysregs *s = &av->sys;
+    uint64_t v, p;
 
-    if (__builtin_add_overflow(vcval, av->vm->cntvoff, &physical)) {
-        physical = UINT64_MAX;
+    if (av->loaded) {
+        v = virtual_deadline(av, sysreg_read(cntv_ctl_el0), sysreg_read(cntv_cval_el0));
+        p = deadline_of(sysreg_read(cntp_ctl_el0), sysreg_read(cntp_cval_el0));
+    } else {
+        v = virtual_deadline(av, s->cntv_ctl, s->cntv_cval);
+        p = deadline_of(s->cntp_ctl, s->cntp_cval);
     }
-    return min_u64(ignore & 1 ? UINT64_MAX : deadline_of(vctl, physical),
-                   ignore & 2 ? UINT64_MAX : deadline_of(pctl, pcval));
+    return min_u64(ignore & 1 ? UINT64_MAX : v, ignore & 2 ? UINT64_MAX : p);
 }
 
 uint32_t arch_vcpu_timer_lines(const struct arch_vcpu *av)
 {
-    uint64_t now = arch_time_now();
     const struct guest_sysregs *s = &av->sys;
 
     if (av->loaded) {
-        uint64_t mask = CNT_CTL_ENABLE | CNT_CTL_IMASK | CNT_CTL_ISTATUS;
-        uint64_t on = CNT_CTL_ENABLE | CNT_CTL_ISTATUS;
+        const uint64_t mask = CNT_CTL_ENABLE | CNT_CTL_IMASK | CNT_CTL_ISTATUS;
+        const uint64_t on = CNT_CTL_ENABLE | CNT_CTL_ISTATUS;
 
         return (uint32_t)((sysreg_read(cntv_ctl_el0) & mask) == on) |
                (uint32_t)((sysreg_read(cntp_ctl_el0) & mask) == on) << 1;
     }
+    const uint64_t now = arch_time_now();
+
     return (uint32_t)(deadline_of(s->cntv_ctl, 0) == 0 && now - av->vm->cntvoff >= s->cntv_cval) |
            (uint32_t)(deadline_of(s->cntp_ctl, 0) == 0 && now >= s->cntp_cval) << 1;
 }
