@@ -101,7 +101,8 @@ static void cpu_start_one(unsigned index)
                               .stack_top = stack_alloc(),
                               .method = cpu_table[index].start.method};
     uint64_t deadline = arch_time_now() + time_from_ms(START_TIMEOUT_MS);
-    enum status s = start.stack_top == NULL ? E_NOMEM : map_release(&start, cpu_table[index].start.release_addr);
+    enum status s =
+        start.stack_top == NULL ? E_NOMEM : map_release(&start, cpu_table[index].start.release_addr);
 
     if (s == OK) {
         s = arch_cpu_start(&start);
