@@ -448,7 +448,7 @@ void thread_urge(struct thread *t, const _Atomic uint32_t *why, uint32_t bits)
         t->urgent = true;
         local = set_prio(rq, t, t->prio > PRIO_WORKER ? t->prio : PRIO_WORKER);
     }
-    spin_unlock(&rq->lock);
+    spin_unlock_masked(&rq->lock);
     arch_irq_restore(irq);
     local |= wake(t, true);
     if (local) {

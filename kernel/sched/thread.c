@@ -102,9 +102,9 @@ void thread_calm(const _Atomic uint32_t *why, uint32_t bits)
     }
     irq = arch_irq_save();
     cpu = this_cpu();
-    spin_lock(&cpu->rq->lock);
+    spin_lock_masked(&cpu->rq->lock);
     if (atomic_load_explicit(why, memory_order_relaxed) & bits) {
-        spin_unlock(&cpu->rq->lock);
+        spin_unlock_masked(&cpu->rq->lock);
     } else {
         t->urgent = false;
         t->prio = t->own_prio;
