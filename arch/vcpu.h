@@ -99,6 +99,11 @@ struct vcpu_exit {
 #define VCPU_CALL_CONSOLE_GETC ((UINT64_C(1) << 32) + 5)
 #define VCPU_CALL_STOLEN_TIME \
     ((UINT64_C(1) << 32) + 6) // result[0]: where the caller's record is; unhandled: nowhere
+#define VCPU_CALL_STOLEN_SHARE \
+    ((UINT64_C(1) << 32) +     \
+     7) // args[0]: where in its memory the caller wants it, as stolen_share(); result[0]: its status
+#define VCPU_CALL_CODE_CHECK \
+    ((UINT64_C(1) << 32) + 8) // args[0]: guest physical address; unhandled: no code can be there
 
 // What the neutral core does about an exit, as seen by the architecture.
 enum vcpu_verdict {

@@ -8,10 +8,10 @@ static const struct {
     const char *name;
     bool (*run)(void);
 } cases[] = {
-    {"sbi-base", case_base},       {"sbi-harts", case_harts},     {"sbi-hsm", case_hsm},
-    {"sbi-console", case_console}, {"sbi-legacy", case_legacy},   {"sbi-unknown", case_unknown},
-    {"csr-read", case_csr_read},   {"csr-write", case_csr_write}, {"instructions", case_instructions},
-    {"memory", case_memory},
+    {"sbi-base", case_base},       {"sbi-harts", case_harts},           {"sbi-hsm", case_hsm},
+    {"sbi-suspend", case_suspend}, {"sbi-steal", case_steal},           {"sbi-console", case_console},
+    {"sbi-legacy", case_legacy},   {"sbi-unknown", case_unknown},       {"csr-read", case_csr_read},
+    {"csr-write", case_csr_write}, {"instructions", case_instructions}, {"memory", case_memory},
 };
 
 void guest_main(void)

@@ -8,6 +8,8 @@
 bool case_base(void);
 bool case_harts(void);
 bool case_hsm(void);
+bool case_suspend(void);
+bool case_steal(void);
 bool case_console(void);
 bool case_legacy(void);
 bool case_unknown(void);

@@ -99,11 +99,22 @@ static bool call_stolen_time(struct vcpu *v, struct vcpu_exit *e)
     return there;
 }
 
+static bool call_stolen_share(struct vcpu *v, struct vcpu_exit *e)
+{
+    e->hypercall.result[0] = stolen_share(v, gpa(e->hypercall.args[0]));
+    return true;
+}
+
+static bool call_code_check(struct vcpu *v, struct vcpu_exit *e)
+{
+    return gmem_check(&v->vm->gmem, gpa(e->hypercall.args[0]), 4, PERM_R | PERM_X);
+}
+
 enum vcpu_verdict vcpu_hypercall(struct vcpu *v, struct vcpu_exit *e)
 {
     static const call_handler handlers[] = {
-        call_cpu_state,    call_kick,         call_console_write, call_console_read,
-        call_console_putc, call_console_getc, call_stolen_time,
+        call_cpu_state,    call_kick,        call_console_write, call_console_read, call_console_putc,
+        call_console_getc, call_stolen_time, call_stolen_share,  call_code_check,
     };
     uint64_t n = e->hypercall.function - VCPU_CALL_CPU_STATE;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Records of stolen time. The layout is that of DEN0057, 4.2.1; each vCPU's is written by its own thread only.
+// Records of stolen time. The layout of those in our pages is that of DEN0057, 4.2.1, of those in guest memory that of SBI 2.0,
+// chapter 16; each vCPU's is written by its own thread only.
 #include "vmm/core/stolen.h"
 
 #include "arch/mmu.h"
@@ -15,6 +16,13 @@ struct stolen_record {
     uint8_t reserved[48];
 };
 _Static_assert(sizeof(struct stolen_record) == PLAN_STOLEN_SIZE);
+
+// In the guest's memory: readers take the value when the sequence is even and has not moved meanwhile.
+enum {
+    SHARED_SEQUENCE = 0,
+    SHARED_STEAL = 8,
+    SHARED_SIZE = 64
+};
 
 static uint64_t size_of(const struct vm *vm)
 {
@@ -65,21 +73,59 @@ bool stolen_enable(struct vcpu *v, gpa_t *out)
     return true;
 }
 
+enum status stolen_share(struct vcpu *v, gpa_t at)
+{
+    static const uint8_t zero[SHARED_SIZE];
+
+    if (at.v != STOLEN_NOWHERE && !is_aligned(at.v, SHARED_SIZE)) {
+        return E_INVAL;
+    }
+    if (at.v != STOLEN_NOWHERE && gmem_write(&v->vm->gmem, at, zero, sizeof(zero), NULL) != OK) {
+        return E_RANGE;
+    }
+    v->stolen_shared = at.v;
+    v->stolen_sequence = 0;
+    v->stolen_told = UINT64_MAX;
+    stolen_update(v);
+    return OK;
+}
+
+// The guest may take the memory away under us: then that was the last time.
+static void update_shared(struct vcpu *v, uint64_t nanoseconds)
+{
+    struct gmem *gm = &v->vm->gmem;
+    uint64_t at = v->stolen_shared;
+
+    if (gmem_store32(gm, gpa(at + SHARED_SEQUENCE), v->stolen_sequence + 1) != OK ||
+        gmem_store64(gm, gpa(at + SHARED_STEAL), nanoseconds) != OK ||
+        gmem_store32(gm, gpa(at + SHARED_SEQUENCE), v->stolen_sequence + 2) != OK) {
+        v->stolen_shared = STOLEN_NOWHERE;
+    }
+    v->stolen_sequence += 2;
+}
+
 void stolen_update(struct vcpu *v)
 {
-    struct stolen_record *r;
+    uint64_t nanoseconds;
 
-    if (!v->stolen_kept || v->stolen_told == v->thread->wait_ticks) {
+    if ((!v->stolen_kept && v->stolen_shared == STOLEN_NOWHERE) || v->stolen_told == v->thread->wait_ticks) {
         return;
     }
     v->stolen_told = v->thread->wait_ticks;
-    r = (struct stolen_record *)v->vm->stolen + v->index;
-    atomic_store_explicit(&r->nanoseconds, time_to_ns(v->stolen_told - v->stolen_base), memory_order_relaxed);
+    nanoseconds = time_to_ns(v->stolen_told - v->stolen_base);
+    if (v->stolen_kept) {
+        struct stolen_record *r = (struct stolen_record *)v->vm->stolen + v->index;
+        atomic_store_explicit(&r->nanoseconds, nanoseconds, memory_order_relaxed);
+    }
+    if (v->stolen_shared != STOLEN_NOWHERE) {
+        update_shared(v, nanoseconds);
+    }
 }
 
 void stolen_reset(struct vcpu *v)
 {
     v->stolen_kept = false;
+    v->stolen_shared = STOLEN_NOWHERE;
     v->stolen_base = v->thread->wait_ticks;
     if (v->vm->stolen) {
         atomic_store_explicit(&((struct stolen_record *)v->vm->stolen)[v->index].nanoseconds, 0,

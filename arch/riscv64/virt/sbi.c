@@ -6,6 +6,7 @@
 #define SPEC_VERSION (UINT64_C(2) << 24) // 2.0
 #define IMPLEMENTATION 0x4C4F44          // not registered: "LOD"
 #define SRST_REASON_MAX 1
+#define STA_ALIGNMENT 64
 
 static enum exit_action sbi_base(struct guest_frame *f);
 
@@ -33,6 +34,32 @@ static enum exit_action sbi_srst(struct guest_frame *f)
     return exit_upcall(f, &e);
 }
 
+// Steal time (16): the guest names 64 bytes for each of its harts, or takes them back with -1.
+static enum exit_action sbi_sta(struct guest_frame *f)
+{
+    static const int64_t errors[] = {
+        [OK] = SBI_SUCCESS, [E_INVAL] = SBI_ERR_INVALID_PARAM, [E_RANGE] = SBI_ERR_INVALID_ADDRESS};
+    uint64_t low = f->x[SBI_A(0)], high = f->x[SBI_A(1)];
+    struct vcpu_exit e = {
+        .kind = VCPU_EXIT_HYPERCALL,
+        .hypercall = {.function = VCPU_CALL_STOLEN_SHARE, .args = {low}},
+    };
+    bool none = low == UINT64_MAX && high == UINT64_MAX;
+
+    if (f->x[SBI_A(6)] != 0) {
+        return sbi_answer(f, SBI_ERR_NOT_SUPPORTED, 0);
+    }
+    if (f->x[SBI_A(2)] != 0 || (!none && low % STA_ALIGNMENT != 0)) {
+        return sbi_answer(f, SBI_ERR_INVALID_PARAM, 0);
+    }
+    if (high != 0 && !none) { // the upper half of an address that no guest has
+        return sbi_answer(f, SBI_ERR_INVALID_ADDRESS, 0);
+    }
+    exit_upcall(f, &e);
+    return sbi_answer(
+        f, e.hypercall.result[0] < ARRAY_SIZE(errors) ? errors[e.hypercall.result[0]] : SBI_ERR_FAILED, 0);
+}
+
 // By the low bits of their IDs, which differ. An empty slot's ID 0 belongs to another slot.
 #define SLOTS 16
 #define SLOT(id, handler) [(id) % SLOTS] = {id, handler}
@@ -42,7 +69,7 @@ static const struct sbi_extension {
 } extensions[SLOTS] = {
     SLOT(SBI_EXT_BASE, sbi_base),         SLOT(SBI_EXT_TIME, sbi_time), SLOT(SBI_EXT_IPI, sbi_ipi),
     SLOT(SBI_EXT_RFENCE, sbi_rfence_ext), SLOT(SBI_EXT_HSM, sbi_hsm),   SLOT(SBI_EXT_SRST, sbi_srst),
-    SLOT(SBI_EXT_DBCN, sbi_dbcn),
+    SLOT(SBI_EXT_DBCN, sbi_dbcn),         SLOT(SBI_EXT_STA, sbi_sta),
 };
 
 static bool exists(uint64_t id)

@@ -203,6 +203,17 @@ static enum exit_action hart_stop(struct guest_frame *f)
     return exit_upcall(f, &e);
 }
 
+static bool guest_may_run(struct guest_frame *f, uint64_t at)
+{
+    struct vcpu_exit e = {
+        .kind = VCPU_EXIT_HYPERCALL,
+        .hypercall = {.function = VCPU_CALL_CODE_CHECK, .args = {at}},
+    };
+
+    exit_upcall(f, &e);
+    return e.hypercall.handled;
+}
+
 static enum exit_action hart_status(struct guest_frame *f)
 {
     static const uint64_t states[] = {HSM_STARTED, HSM_STOPPED, HSM_START_PENDING};
@@ -220,21 +231,32 @@ static enum exit_action hart_status(struct guest_frame *f)
     return action;
 }
 
-// Retentive suspend is WFI. The other kind loses the registers and continues at an address; nobody needs it in a guest.
+// Retentive suspend is WFI. The other kind loses the registers: the hart goes on at an address as after a start (9.4), with
+// what interrupts it already pending.
 static enum exit_action hart_suspend(struct guest_frame *f)
 {
     struct vcpu_exit e = {.kind = VCPU_EXIT_IDLE};
-    uint32_t type = (uint32_t)f->x[SBI_A(0)];
+    uint64_t type = f->x[SBI_A(0)], entry = f->x[SBI_A(1)], arg = f->x[SBI_A(2)];
     enum exit_action action;
 
-    if (type != HSM_SUSPEND_RETENTIVE) {
-        return sbi_answer(
-            f, type == HSM_SUSPEND_NON_RETENTIVE ? SBI_ERR_NOT_SUPPORTED : SBI_ERR_INVALID_PARAM, 0);
+    if (type != HSM_SUSPEND_RETENTIVE && type != HSM_SUSPEND_NON_RETENTIVE) {
+        return sbi_answer(f, SBI_ERR_INVALID_PARAM, 0);
+    }
+    if (type == HSM_SUSPEND_NON_RETENTIVE && !guest_may_run(f, entry)) {
+        return sbi_answer(f, SBI_ERR_INVALID_ADDRESS, 0);
     }
     sbi_answer(f, SBI_SUCCESS, 0);
     vtimer_watch(f->vcpu);
     action = exit_upcall(f, &e);
     vtimer_rest(f->vcpu);
+    if (type == HSM_SUSPEND_NON_RETENTIVE) {
+        csr_write(vsatp, 0);
+        csr_clear(vsstatus, SSTATUS_SIE);
+        f->pc = entry;
+        f->hstatus |= HSTATUS_SPVP;
+        f->x[SBI_A(0)] = f->vcpu->index;
+        f->x[SBI_A(1)] = arg;
+    }
     return action;
 }
 

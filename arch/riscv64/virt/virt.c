@@ -34,6 +34,7 @@
 static struct {
     uint64_t mode;
     unsigned vmid_bits;
+    uint64_t henvcfg;
 } caps_found;
 
 static const struct arch_vm *last_shared[CPU_MAX]; // which VM without a VMID of its own a CPU ran last
@@ -60,15 +61,45 @@ static void probe_hgatp(void)
     csr_write(hgatp, 0);
 }
 
-static uint64_t henvcfg(void)
+// What guests may use of these must be allowed in henvcfg; where the firmware keeps a bit from us, it stays 0.
+static const struct {
+    enum isa_ext ext;
+    uint64_t enable;
+} by_henvcfg[] = {
+    {ISA_SSTC, HENVCFG_STCE},
+    {ISA_SVPBMT, HENVCFG_PBMTE},
+    {ISA_ZICBOM, HENVCFG_CBIE | HENVCFG_CBCFE},
+    {ISA_ZICBOZ, HENVCFG_CBZE},
+};
+
+static uint64_t henvcfg_wanted(void)
 {
     uint64_t v = 0;
 
-    v |= isa_has(ISA_SSTC) ? HENVCFG_STCE : 0;
-    v |= isa_has(ISA_SVPBMT) ? HENVCFG_PBMTE : 0;
-    v |= isa_has(ISA_ZICBOM) ? HENVCFG_CBIE | HENVCFG_CBCFE : 0;
-    v |= isa_has(ISA_ZICBOZ) ? HENVCFG_CBZE : 0;
+    for (unsigned i = 0; i < ARRAY_SIZE(by_henvcfg); i++) {
+        v |= isa_has(by_henvcfg[i].ext) ? by_henvcfg[i].enable : 0;
+    }
     return v;
+}
+
+// The register came with privileged architecture 1.12, as did the extensions that it is for.
+static void probe_henvcfg(void)
+{
+    if (henvcfg_wanted()) {
+        csr_write(henvcfg, henvcfg_wanted());
+        caps_found.henvcfg = csr_read(henvcfg) & henvcfg_wanted();
+    }
+    vtimer_by_host = !(caps_found.henvcfg & HENVCFG_STCE);
+}
+
+static bool guest_may_use(enum isa_ext ext)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(by_henvcfg); i++) {
+        if (by_henvcfg[i].ext == ext) {
+            return (caps_found.henvcfg & by_henvcfg[i].enable) == by_henvcfg[i].enable;
+        }
+    }
+    return isa_has(ext);
 }
 
 enum status arch_virt_probe(struct virt_caps *caps)
@@ -79,10 +110,7 @@ enum status arch_virt_probe(struct virt_caps *caps)
         snprintf(caps->text, sizeof(caps->text), "no G-stage translation");
         return E_UNSUPPORTED;
     }
-    if (isa_has(ISA_SSTC)) {
-        csr_write(henvcfg, HENVCFG_STCE);
-        vtimer_by_host = (csr_read(henvcfg) & HENVCFG_STCE) == 0;
-    }
+    probe_henvcfg();
     caps->vmid_count = 1u << caps_found.vmid_bits;
     caps->ipa_bits = caps_found.mode == MODE_SV39X4 ? IPA_SV39X4 : IPA_SV48X4;
     snprintf(caps->text, sizeof(caps->text), "Sv%ux4 guest addresses, %u-bit VMIDs, guest timer %s",
@@ -100,8 +128,8 @@ enum status arch_virt_enable(void)
     csr_write(hvip, 0);
     csr_write(hgeie, 0);
     csr_write(hcounteren, COUNTEREN_CY | COUNTEREN_TM | COUNTEREN_IR);
-    if (isa_has(ISA_SSTC) || isa_has(ISA_SVPBMT) || isa_has(ISA_ZICBOM) || isa_has(ISA_ZICBOZ)) {
-        csr_write(henvcfg, henvcfg());
+    if (caps_found.henvcfg) {
+        csr_write(henvcfg, caps_found.henvcfg);
     }
     if (isa_has(ISA_SMSTATEEN) || isa_has(ISA_SSSTATEEN)) {
         csr_write(0x60C, HSTATEEN_ENVCFG); // hstateen0, which gcc 12 does not know: senvcfg is the guest's
@@ -155,7 +183,7 @@ static const char *guest_isa(void)
                      isa_has(ISA_D) ? "d" : "");
 
     for (unsigned i = 0; i < ARRAY_SIZE(shown); i++) {
-        if (isa_has(shown[i]) && (shown[i] != ISA_SSTC || !vtimer_by_host)) {
+        if (guest_may_use(shown[i])) {
             n += snprintf(text + n, sizeof(text) - (size_t)n, "_%s", isa_name(shown[i]));
         }
     }
@@ -167,8 +195,8 @@ void arch_guest_cpu_describe(struct guest_cpu_desc *out)
     *out = (struct guest_cpu_desc){
         .isa = guest_isa(),
         .mmu = mmu_levels() == 4 ? "riscv,sv48" : "riscv,sv39",
-        .cbom_block = (uint32_t)isa_cbom_block(),
-        .cboz_block = (uint32_t)isa_cboz_block(),
+        .cbom_block = guest_may_use(ISA_ZICBOM) ? (uint32_t)isa_cbom_block() : 0,
+        .cboz_block = guest_may_use(ISA_ZICBOZ) ? (uint32_t)isa_cboz_block() : 0,
         .can_aia = isa_has(ISA_SSAIA),
     };
 }

@@ -10,6 +10,7 @@
 #define EXT_HSM 0x48534D
 #define EXT_SRST 0x53525354
 #define EXT_DBCN 0x4442434E
+#define EXT_STA 0x535441
 #define NOT_SUPPORTED (-2)
 #define INVALID_PARAM (-3)
 #define INVALID_ADDRESS (-5)
@@ -96,6 +97,73 @@ bool case_hsm(void)
     ok &= expect("suspend of a reserved type", sbi_call(EXT_HSM, 3, 0x7fffffff, 0, 0, 0), INVALID_PARAM);
     ok &= expect("reset of a reserved type", sbi_call(EXT_SRST, 0, 77, 0, 0, 0), INVALID_PARAM);
     return ok & expect("reset with a reserved reason", sbi_call(EXT_SRST, 0, 0, 0x7777, 0, 0), INVALID_PARAM);
+}
+
+// Suspended with an interrupt pending, it comes straight back, at the address it gave.
+extern uint64_t suspended_sp;
+uint64_t suspended_sp; // named in the assembler code
+
+static bool suspend_lossy(void)
+{
+    register uint64_t a0 __asm__("a0") = 0x80000000;
+    register uint64_t a1 __asm__("a1");
+    register uint64_t a2 __asm__("a2") = 0x5AFE;
+    register uint64_t a6 __asm__("a6") = 3;
+    register uint64_t a7 __asm__("a7") = EXT_HSM;
+
+    __asm__ volatile("lla t0, suspended_sp\n\t"
+                     "sd sp, (t0)\n\t"
+                     "lla a1, 1f\n\t"
+                     "ecall\n\t"
+                     "li a1, 0\n\t" // it returned: wrong
+                     ".balign 4\n1:\t"
+                     "lla t0, suspended_sp\n\t"
+                     "ld sp, (t0)"
+                     : "+r"(a0), "=r"(a1), "+r"(a2), "+r"(a6), "+r"(a7)
+                     :
+                     : "memory", "ra", "t0", "t1", "t2", "t3", "t4", "t5", "t6", "a3", "a4", "a5", "s1", "s2",
+                       "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11");
+    return a0 == boot_hart && a1 == 0x5AFE && read_csr("satp") == 0;
+}
+
+bool case_suspend(void)
+{
+    bool ok = expect("to no memory", sbi_call(EXT_HSM, 3, 0x80000000, 0x1000, 0, 0), INVALID_ADDRESS);
+
+    ok &= expect("to a device", sbi_call(EXT_HSM, 3, 0x80000000, board.uart, 0, 0), INVALID_ADDRESS);
+    ok &= expect("to nowhere", sbi_call(EXT_HSM, 3, 0x80000000, ALL, 0, 0), INVALID_ADDRESS);
+    ok &= expect("of a platform's type", sbi_call(EXT_HSM, 3, 0x90000000, 0x80200000, 0, 0), INVALID_PARAM);
+    ok &= expect("of a type of 64 bits", sbi_call(EXT_HSM, 3, UINT64_C(1) << 32, 0, 0, 0), INVALID_PARAM);
+    sbi_call(EXT_IPI, 0, 1, 0, 0, 0);
+    set_csr("sie", 2);
+    ok &= suspend_lossy();
+    clear_csr("sie", 2);
+    clear_csr("sip", 2);
+    return ok;
+}
+
+// Steal time: a record where there is no memory, and a good one, which must count while the neighbour runs.
+bool case_steal(void)
+{
+    static _Alignas(64) volatile uint64_t record[16] = {[0 ... 15] = UINT64_MAX};
+    uint64_t at = (uint64_t)(uintptr_t)record;
+    bool ok = sbi_call(EXT_BASE, 3, EXT_STA, 0, 0, 0).value == 1;
+
+    ok &= expect("misaligned", sbi_call(EXT_STA, 0, at + 8, 0, 0, 0), INVALID_PARAM);
+    ok &= expect("flags", sbi_call(EXT_STA, 0, at, 0, 1, 0), INVALID_PARAM);
+    ok &= expect("no memory", sbi_call(EXT_STA, 0, 0x1000, 0, 0, 0), INVALID_ADDRESS);
+    ok &= expect("a device", sbi_call(EXT_STA, 0, board.uart, 0, 0, 0), INVALID_ADDRESS);
+    ok &= expect("past the end", sbi_call(EXT_STA, 0, board.ram_base + board.ram_size, 0, 0, 0),
+                 INVALID_ADDRESS);
+    ok &= expect("high half", sbi_call(EXT_STA, 0, at, 1, 0, 0), INVALID_ADDRESS);
+    ok &= expect("half of none", sbi_call(EXT_STA, 0, ALL - 63, ALL, 0, 0), INVALID_ADDRESS);
+    ok &= expect("function", sbi_call(EXT_STA, 1, at, 0, 0, 0), NOT_SUPPORTED);
+    ok &= record[0] == UINT64_MAX;
+    ok &= expect("good", sbi_call(EXT_STA, 0, at, 0, 0, 0), 0);
+    ok &= (record[0] & 1) == 0 && record[0] >> 32 == 0 && record[2] == 0 && record[7] == 0 &&
+          record[8] == UINT64_MAX; // 64 bytes, no more
+    ok &= expect("none", sbi_call(EXT_STA, 0, ALL, ALL, 0, 0), 0);
+    return ok;
 }
 
 bool case_console(void)
