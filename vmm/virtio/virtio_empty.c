@@ -11,6 +11,9 @@ static enum io_result empty_access(void *dev, struct io_access *a)
 {
     (void)dev;
     if (!a->write) {
+        a->value = 0;
+    }
+    if (!a->write && a->size == 4) { // 4.2.2.2: no other width is a driver's
         a->value = a->offset == 0 ? SLOT_MAGIC : (a->offset == 4 ? SLOT_VERSION : 0);
     }
     return IO_DONE;
