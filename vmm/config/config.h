@@ -200,7 +200,8 @@ struct config_env {
     uint64_t ram_free;  // bytes, 0: unknown
     unsigned cpu_count; // 0: unknown
     bool (*embedded_exists)(const char *key, void *ctx);
-    bool (*file_exists)(const char *path, void *ctx); // on the FAT disk; absolute path
+    bool (*file_exists)(const char *path, void *ctx);      // on the FAT disk; absolute path
+    uint64_t (*embedded_size)(const char *key, void *ctx); // bytes of one that exists
     // VMs that exist already, to which the new ones must fit: their names and disks are taken.
     const struct vm_config *const *living;
     unsigned living_count;

@@ -347,28 +347,38 @@ static void check_disks(struct schema_context *cx, const struct vm_config *vm, c
     }
 }
 
-// Disks made in memory fill up as the guest writes. (Of "ram:FILE" only what is written is copied; its size is not known
-// here.)
-static uint64_t disk_memory_need(const struct vm_config *vm)
+// Disks made in memory fill up as the guest writes; of "ram:FILE" what is written is copied, in the end all.
+static uint64_t disk_size(const struct config_env *env, const struct device_config *d)
+{
+    const char *file = d->backend + strlen("ram:");
+
+    if (d->model != MODEL_VIRTIO_BLK || d->read_only || !has_prefix(d->backend, "ram:")) {
+        return 0;
+    }
+    if (!file[0]) {
+        return d->size;
+    }
+    return env->embedded_size ? env->embedded_size(file, env->ctx) : 0;
+}
+
+static uint64_t disk_memory_need(const struct config_env *env, const struct vm_config *vm)
 {
     uint64_t need = 0;
 
     for (unsigned i = 0; i < vm->device_count; i++) {
-        const struct device_config *d = &vm->devices[i];
+        uint64_t size = disk_size(env, &vm->devices[i]);
 
-        if (d->model == MODEL_VIRTIO_BLK && !d->read_only && strcmp(d->backend, "ram:") == 0) {
-            need = d->size > UINT64_MAX - need ? UINT64_MAX : need + d->size;
-        }
+        need = size > UINT64_MAX - need ? UINT64_MAX : need + size;
     }
     return need;
 }
 
 // Shared regions count once; which VM brings one first pays.
-static uint64_t vm_memory_need(const struct config *config, unsigned index)
+static uint64_t vm_memory_need(const struct config_env *env, const struct config *config, unsigned index)
 {
     const struct vm_config *vm = &config->vms[index];
     uint64_t need = vm->region_count ? 0 : vm->memory;
-    uint64_t disks = disk_memory_need(vm);
+    uint64_t disks = disk_memory_need(env, vm);
 
     for (unsigned i = 0; i < vm->region_count; i++) {
         need += vm->regions[i].size;
@@ -394,7 +404,7 @@ static void check_total_memory(struct schema_context *cx)
 
     for (unsigned i = 0; left && i < cx->config->vm_count; i++) {
         struct vm_config *vm = &cx->config->vms[i];
-        uint64_t need = vm_memory_need(cx->config, i);
+        uint64_t need = vm_memory_need(cx->env, cx->config, i);
 
         if (vm->refused) {
             continue;

@@ -30,6 +30,14 @@ static bool embedded_exists(const char *key, void *ctx)
     return embed_find(key) != NULL;
 }
 
+static uint64_t embedded_size(const char *key, void *ctx)
+{
+    const struct embed_entry *e = embed_find(key);
+
+    (void)ctx;
+    return e ? e->size : 0;
+}
+
 static bool file_exists(const char *path, void *ctx)
 {
     uint64_t size;
@@ -131,6 +139,7 @@ static enum status read_sources(const struct sources *s, const struct living *li
             .cpu_count = cpu_online_count(),
             .embedded_exists = embedded_exists,
             .file_exists = file_exists,
+            .embedded_size = embedded_size,
             .living = living ? living->list : NULL,
             .living_count = living ? living->count : 0,
         };

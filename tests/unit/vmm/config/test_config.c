@@ -575,6 +575,12 @@ static void test_shares(void **state)
         "share 's' has 0x20000 bytes here, but 0x10000 in vm 'a'");
 }
 
+static uint64_t forty_mib(const char *key, void *ctx)
+{
+    (void)ctx;
+    return strcmp(key, "disk.img") == 0 ? MIB(40) : 0;
+}
+
 static void test_machine_memory(void **state)
 {
     (void)state;
@@ -594,6 +600,11 @@ static void test_machine_memory(void **state)
     bad(VM BOOT DISK("ram:") "size = \"37M\"\n", 3, 10,
         "needs 101 MiB, but 100 of the machine's 100 MiB are left");
     good(VM BOOT DISK("ram:") "size = \"37M\"\nread_only = true\n");
+    good(VM BOOT DISK("ram:disk.img")); // nobody knows how large it is
+    env.embedded_size = forty_mib;
+    bad(VM BOOT DISK("ram:disk.img"), 3, 10, "needs 104 MiB, but 100 of the machine's 100 MiB are left");
+    good(VM BOOT DISK("ram:disk.img") "read_only = true\n");
+    good(VM BOOT DISK("embed:disk.img"));
 }
 
 static void test_too_many_vms(void **state)
