@@ -120,6 +120,15 @@ def test_embedded_disk():
         m.shell("cat /sys/block/vda/ro", r"\b1\b")
 
 
+def test_one_file_by_two_names_has_one_writer(work):
+    disk = Disk(f"{work}/disk.img", 48, {"/scratch-disk.img": 16 << 20})
+    second = '[[vm.device]]\nmodel = "virtio-blk"\nbackend = "fat:/SCRATC~1.IMG"\n'
+    toml = FOCUS + linux(memory="128M", device="fat:/scratch-disk.img") + second + HEARTBEAT
+    with Machine(Image(toml), disk=disk) as m:
+        m.expect(r"\[linux\] refused: device .*SCRATC~1.IMG: in use")
+        m.heartbeat_goes_on()
+
+
 def test_missing_file_refuses_that_guest_alone(work):
     disk = Disk(f"{work}/disk.img", 16)
     with Machine(image("fat:/linux.img"), disk=disk) as m:

@@ -9,9 +9,11 @@
 #include "vmm/backend/blk_disk.h"
 
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "kernel/mm/pool.h"
+#include "kernel/sched/mutex.h"
 #include "kernel/sync/spinlock.h"
 
 struct blk_disk;
@@ -38,7 +40,8 @@ struct piece {
 struct blk_disk {
     struct blk_backend be; // first
     struct fs_extents file;
-    struct spinlock lock; // protects what follows; taken in interrupt handlers
+    struct list_node node; // in `open`
+    struct spinlock lock;  // protects what follows; taken in interrupt handlers
     struct piece *free;
     struct list_node waiting; // parents without a piece
     struct piece pieces[BLK_DISK_PIECES];
@@ -234,10 +237,82 @@ static enum status disk_submit(struct blk_backend *be, struct block_request *req
     return OK;
 }
 
+// ---- who has which sectors ------------------------------------------------------------------------------------------
+
+// The disks that exist. A mutex, as comparing takes long: worker threads only.
+static struct list_node open = {&open, &open};
+static struct mutex open_lock = {
+    .wq = {.lock = SPINLOCK_INIT(LOCK_WAIT), .waiters = {&open_lock.wq.waiters, &open_lock.wq.waiters}}};
+
+static int by_disk_sector(const void *a, const void *b)
+{
+    const struct fs_extent *x = a, *y = b;
+
+    return (x->disk_sector > y->disk_sector) - (x->disk_sector < y->disk_sector);
+}
+
+// Does one of `f`'s extents meet one of `sorted`, which do not meet each other?
+static bool meets(const struct fs_extents *f, const struct fs_extent *sorted, unsigned count)
+{
+    for (unsigned i = 0; i < f->count; i++) {
+        const struct fs_extent *e = &f->extents[i];
+        unsigned lo = 0;
+        unsigned hi = count;
+
+        while (lo < hi) { // the first that ends behind e's beginning
+            unsigned mid = lo + (hi - lo) / 2;
+
+            if (sorted[mid].disk_sector + sorted[mid].count <= e->disk_sector) {
+                lo = mid + 1;
+            } else {
+                hi = mid;
+            }
+        }
+        if (lo < count && sorted[lo].disk_sector < e->disk_sector + e->count) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// Adds the disk to the open ones, unless one of them may write what the other sees.
+static enum status disk_claim(struct blk_disk *d)
+{
+    size_t count = d->file.count;
+    struct fs_extent *sorted = pool_alloc_array(count, sizeof(*sorted));
+    enum status st = sorted ? OK : E_NOMEM;
+
+    if (!sorted) {
+        return st;
+    }
+    memcpy(sorted, d->file.extents, count * sizeof(*sorted));
+    qsort(sorted, count, sizeof(*sorted), by_disk_sector);
+    mutex_lock(&open_lock);
+    list_for_each(it, &open)
+    {
+        const struct blk_disk *other = list_entry(it, struct blk_disk, node);
+
+        if (other->file.dev == d->file.dev && !(other->be.read_only && d->be.read_only) &&
+            meets(&other->file, sorted, d->file.count)) {
+            st = E_BUSY;
+            break;
+        }
+    }
+    if (st == OK) {
+        list_push_back(&open, &d->node);
+    }
+    mutex_unlock(&open_lock);
+    pool_free_array(sorted, count, sizeof(*sorted));
+    return st;
+}
+
 static void disk_destroy(struct blk_backend *be)
 {
     struct blk_disk *d = container_of(be, struct blk_disk, be);
 
+    mutex_lock(&open_lock);
+    list_remove(&d->node);
+    mutex_unlock(&open_lock);
     fs_extents_free(&d->file);
     pool_free(d, sizeof(*d));
 }
@@ -290,6 +365,12 @@ enum status blk_disk_create_extents(const char *name, const struct fs_extents *e
         p->block.done = piece_done;
         p->next = d->free;
         d->free = p;
+    }
+    enum status st = disk_claim(d);
+
+    if (st != OK) {
+        pool_free(d, sizeof(*d));
+        return st;
     }
     *out = &d->be;
     return OK;

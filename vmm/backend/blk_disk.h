@@ -16,7 +16,8 @@
 #define BLK_DISK_PIECES 32
 
 // The file `path` of the mounted volume. What does not fill the last sector is left out. The disk is
-// read-only when asked for, or when the medium is. E_NOENT, E_CORRUPT (the extents contradict the size or the
+// read-only when asked for, or when the medium is. E_BUSY: another disk shares sectors with it, under whatever name, and
+// one of the two is writable. E_NOENT, E_CORRUPT (the extents contradict the size or the
 // medium), E_INVAL (less than a sector), E_NOMEM. Worker thread.
 enum status blk_disk_create(const char *path, bool read_only, struct blk_backend **out);
 

@@ -396,6 +396,49 @@ static void test_one_gib_file(void **state)
     assert_int_equal(f->done, 2);
 }
 
+static enum status open_extents(struct fixture *f, struct fs_extent *list, unsigned count, bool read_only,
+                                struct blk_backend **out)
+{
+    struct fs_extents e = {.dev = &f->fake.dev};
+
+    for (unsigned i = 0; i < count; i++) {
+        list[i].file_sector = e.size / 512;
+        e.size += list[i].count * 512;
+    }
+    e.count = count;
+    e.extents = pool_alloc_array(count, sizeof(*list)); // the disk's when it succeeds
+    memcpy(e.extents, list, count * sizeof(*list));
+    enum status st = blk_disk_create_extents("x", &e, read_only, out);
+
+    if (st != OK) {
+        fs_extents_free(&e);
+    }
+    return st;
+}
+
+// One file by two names is one set of sectors: only readers may share it.
+static void test_shared_sectors(void **state)
+{
+    struct fixture *f = *state;
+    struct fs_extent a[] = {{.disk_sector = 3000, .count = 10}, {.disk_sector = 2000, .count = 10}};
+    struct fs_extent tail[] = {{.disk_sector = 2500, .count = 4}, {.disk_sector = 2009, .count = 1}};
+    struct fs_extent beside[] = {{.disk_sector = 2010, .count = 990}, {.disk_sector = 3010, .count = 5}};
+    struct blk_backend *one, *two, *reader;
+
+    assert_int_equal(open_extents(f, a, 2, false, &one), OK);
+    assert_int_equal(open_extents(f, a, 2, false, &two), E_BUSY);
+    assert_int_equal(open_extents(f, a, 2, true, &two), E_BUSY);
+    assert_int_equal(open_extents(f, tail, 2, true, &two), E_BUSY);
+    assert_int_equal(open_extents(f, beside, 2, false, &two), OK);
+    one->ops->destroy(one);
+    assert_int_equal(open_extents(f, a, 2, true, &one), OK);
+    assert_int_equal(open_extents(f, a, 2, true, &reader), OK);
+    reader->ops->destroy(reader);
+    assert_int_equal(open_extents(f, tail, 2, false, &reader), E_BUSY);
+    one->ops->destroy(one);
+    two->ops->destroy(two);
+}
+
 static void test_file_that_is_not_there(void **state)
 {
     struct fixture *f = *state;
@@ -409,12 +452,19 @@ static void test_file_that_is_not_there(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_extent_boundaries),           T(test_segments_and_extents_cut_each_other),
-        T(test_bounds_and_partial_sector),   T(test_bad_extents),
-        T(test_flush_reaches_the_disk),      T(test_no_flush_read_only_medium),
-        T(test_errors_end_the_request_once), T(test_fragmented_file_in_memory),
-        T(test_more_requests_than_pieces),   T(test_one_gib_file),
-        T(test_file_that_is_not_there),      T(test_few_segments),
+        T(test_extent_boundaries),
+        T(test_segments_and_extents_cut_each_other),
+        T(test_bounds_and_partial_sector),
+        T(test_bad_extents),
+        T(test_flush_reaches_the_disk),
+        T(test_no_flush_read_only_medium),
+        T(test_errors_end_the_request_once),
+        T(test_fragmented_file_in_memory),
+        T(test_more_requests_than_pieces),
+        T(test_one_gib_file),
+        T(test_file_that_is_not_there),
+        T(test_few_segments),
+        T(test_shared_sectors),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
