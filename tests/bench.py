@@ -194,6 +194,8 @@ def scenarios():
     yield Scenario("share", shared_core(2))
     yield Scenario("exits", vm("bench", "exits interrupts virtio", "64M", device=BLOCK), plugin="")
     yield Scenario("console", vm("bench", "virtio", device=CONSOLE))
+    if ARCH == "aarch64":
+        yield Scenario("gicv2", vm("bench", "interrupts", more='gic = "v2"\n'))
     yield Scenario("pair", vm("bench", "pair", more="cpus = 2\n" + sched(pcpus="[0, 1]")), smp=2)
     yield from [Scenario(f"boot{n}", vm("bench", "boot", f"{n}M"), plugin="" if n == BOOT_SIZES[0] else None)
                 for n in BOOT_SIZES]
@@ -261,7 +263,7 @@ READ += [(f"call_{n}_guests", f"calls{n}", lambda s: s.values().get(FIRST_CALL))
 
 def collect(by_name):
     figures = {}
-    for name in ("exits", "console"):
+    for name in ("exits", "console", "gicv2"):
         if name in by_name:
             figures.update(by_name[name].values())
     figures.update(boot_figures(by_name))

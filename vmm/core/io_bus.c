@@ -207,8 +207,8 @@ enum status io_bus_move(struct io_bus *bus, uint64_t base, uint64_t new_base)
     return st;
 }
 
-enum io_result io_bus_access_slow(struct io_bus *bus, struct io_access *a, uint64_t addr,
-                                  struct io_cache *cache)
+__attribute__((noinline)) static enum io_result search(struct io_bus *bus, struct io_access *a, uint64_t addr,
+                                                       struct io_cache *cache)
 {
     uint32_t generation = atomic_load_explicit(&bus->generation, memory_order_acquire);
     const struct io_map *m = atomic_load_explicit(&bus->map, memory_order_acquire);
@@ -220,14 +220,30 @@ enum io_result io_bus_access_slow(struct io_bus *bus, struct io_access *a, uint6
     const struct io_region *r = &m->regions[at];
 
     if (r->size >= IO_CACHE_MARGIN) {
-        *cache = (struct io_cache){.base = r->base,
-                                   .span = r->size - IO_CACHE_MARGIN,
-                                   .access = r->access,
-                                   .dev = r->dev,
-                                   .generation = generation};
+        cache->previous = cache->last;
+        cache->last = (struct io_cached){.base = r->base,
+                                         .span = r->size - IO_CACHE_MARGIN,
+                                         .access = r->access,
+                                         .dev = r->dev,
+                                         .generation = generation};
     }
     a->offset = addr - r->base;
     return r->access(r->dev, a);
+}
+
+enum io_result io_bus_access_slow(struct io_bus *bus, struct io_access *a, uint64_t addr,
+                                  struct io_cache *cache)
+{
+    const struct io_cached found = cache->previous;
+
+    if (found.generation != atomic_load_explicit(&bus->generation, memory_order_relaxed) ||
+        addr - found.base > found.span) {
+        return search(bus, a, addr, cache);
+    }
+    cache->previous = cache->last;
+    cache->last = found;
+    a->offset = addr - found.base;
+    return found.access(found.dev, a);
 }
 
 bool io_bus_nearest(struct io_bus *bus, uint64_t addr, struct io_region *out)

@@ -36,14 +36,19 @@ struct io_bus {
     struct spinlock lock; // writers
 };
 
-// A vCPU's last region. Every access whose first byte lies at most `span` behind `base` is inside, whatever its width up
+// A region that a vCPU knows. Every access whose first byte lies at most `span` behind `base` is inside, whatever its width up
 // to IO_CACHE_MARGIN; smaller regions are not cached.
 #define IO_CACHE_MARGIN 16u
-struct io_cache {
+struct io_cached {
     uint64_t base, span;
     enum io_result (*access)(void *dev, struct io_access *a);
     void *dev;
     uint32_t generation;
+};
+
+// The last region and the one before it: a driver goes to and fro between its device and the interrupt controller.
+struct io_cache {
+    struct io_cached last, previous;
 };
 
 enum status io_bus_init(struct io_bus *bus);
@@ -64,16 +69,17 @@ enum io_result io_bus_access_slow(struct io_bus *bus, struct io_access *a, uint6
 static inline enum io_result io_bus_access(struct io_bus *bus, struct io_cache *cache, uint64_t addr,
                                            struct io_access *a)
 {
-    uint64_t offset = addr - cache->base;
+    const struct io_cached *last = &cache->last;
+    uint64_t offset = addr - last->base;
 
     // Relaxed: an unchanged generation says that what is cached was still right at that moment, nothing else is read.
-    if (__builtin_expect(cache->generation != atomic_load_explicit(&bus->generation, memory_order_relaxed) ||
-                             offset > cache->span,
+    if (__builtin_expect(last->generation != atomic_load_explicit(&bus->generation, memory_order_relaxed) ||
+                             offset > last->span,
                          0)) {
         return io_bus_access_slow(bus, a, addr, cache);
     }
     a->offset = offset;
-    return cache->access(cache->dev, a);
+    return last->access(last->dev, a);
 }
 
 // For fault cards: the region at or nearest below `addr`; false when none.

@@ -43,6 +43,8 @@ extern const char vectors[], vectors_count[], vectors_timer[], vectors_sled[], s
 #define SGI_INTID 1u
 #define TIMER_INTID 27u
 
+void measure_gicv2(void);
+
 static inline void vectors_use(const char *table)
 {
     write_sysreg("vbar_el1", (uintptr_t)table);

@@ -82,6 +82,10 @@ static void measure_deadline(const char *name, bool sleep)
 
 void role_interrupts(void)
 {
+    if (board.gic_version == 2) {
+        measure_gicv2();
+        return;
+    }
     irq_enable_line(SGI_INTID);
     irq_enable_line(TIMER_INTID);
     vectors_use(vectors_count);

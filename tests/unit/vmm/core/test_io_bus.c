@@ -107,6 +107,32 @@ static void access_reaches_its_device(void **state)
     assert_int_equal(rd(&c, 0x3000, 4, NULL), IO_BAD);
 }
 
+// The last two regions are known; neither outlives a change of the bus.
+static void two_regions_in_turn(void **state)
+{
+    struct io_cache c = {0};
+    struct dev d[3] = {0};
+    uint64_t v;
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(add(0x1000 * (i + 1), 0x1000, &d[i], "d", NULL), OK);
+    }
+    for (unsigned turn = 0; turn < 9; turn++) {
+        unsigned i = turn % (turn < 6 ? 2 : 3);
+
+        assert_int_equal(rd(&c, 0x1000 * (i + 1) + turn, 1, &v), IO_DONE);
+        assert_int_equal(d[i].last.offset, turn);
+    }
+    assert_int_equal(d[0].calls, 4);
+    assert_int_equal(d[1].calls, 4);
+    assert_int_equal(d[2].calls, 1);
+    assert_int_equal(io_bus_remove(&bus, 0x2000), OK);
+    assert_int_equal(rd(&c, 0x2000, 4, NULL), IO_UNCLAIMED);
+    assert_int_equal(rd(&c, 0x3000, 4, NULL), IO_DONE);
+    assert_int_equal(d[1].calls, 4);
+}
+
 static void edges_and_holes(void **state)
 {
     struct io_cache c = {0};
@@ -162,7 +188,7 @@ static void overlaps_name_the_owner(void **state)
 
 static void removal_empties_every_cache(void **state)
 {
-    struct io_cache c[2] = {{0}};
+    struct io_cache c[2] = {{{0}, {0}}};
     struct dev d = {0};
 
     (void)state;
@@ -239,7 +265,7 @@ static void nearest_names_the_neighbour(void **state)
 
 static void random_against_a_list(void **state)
 {
-    struct io_cache c[2] = {{0}};
+    struct io_cache c[2] = {{{0}, {0}}};
     static struct dev d[SLOTS];
     static struct {
         bool used;
@@ -291,6 +317,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(empty_bus),
         T(access_reaches_its_device),
+        T(two_regions_in_turn),
         T(edges_and_holes),
         T(top_of_the_space),
         T(overlaps_name_the_owner),
