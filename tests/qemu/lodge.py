@@ -38,6 +38,7 @@ PLATFORM = os.environ.get("PLATFORM") or FACTS["platform"]
 BUILD = os.path.join("build", PLATFORM)
 LOGS = os.path.join(TOP, "build", "test-logs", ARCH)
 QEMU10 = os.path.join(CACHE, "qemu10", "usr")
+PANIC = r"PANIC on cpu \d+"
 PROMPT = r"debian:\S*# "
 
 
@@ -266,8 +267,10 @@ class Machine:
         if seconds <= 0:
             raise AssertionError(f"the machine's time is up; last lines:\n{self.tail()}")
         try:
-            self.qemu.expect(list(patterns), timeout=max(seconds, 1))
-            return self.qemu.match
+            if self.qemu.expect([*patterns, PANIC], timeout=max(seconds, 1)) < len(patterns):
+                return self.qemu.match
+            self.never(r"\0", 1)  # the backtrace
+            problem = "before the hypervisor panicked"
         except pexpect.TIMEOUT:
             problem = f"within {seconds:.0f} s"
         except pexpect.EOF:

@@ -2,7 +2,7 @@
 """What only riscv64 has: timers without Sstc, hostile SBI calls and CSR accesses."""
 import pytest
 from lodge import FACTS, Image, Machine, assemble, vm
-from scenarios import BANNER, HEARTBEAT
+from scenarios import BANNER, HEARTBEAT, host, linux
 from test_firmware import u_boot
 
 
@@ -41,3 +41,32 @@ def test_built_for_m_mode(image):
         m.expect(r"\[uboot\] refused: .*is built for M-mode")
         m.heartbeat_goes_on("heartbeat")
         m.never(r"\[uboot\] starts", 1)
+
+
+@pytest.mark.parametrize("files", [0, 2])
+def test_linux_on_aia(files):
+    """APLIC and IMSIC for the guest, with and without interrupt files of the host for it."""
+    toml = host(console="merged") + linux(more='cpus = 2\nirqchip = "aia"\n') + HEARTBEAT
+    with Machine(Image(toml), qemu=10, aia="aplic-imsic", aia_guests=files) as m:
+        m.linux_up()
+        m.shell("grep -c IMSIC /proc/interrupts; nproc", r"\b2\b")
+        m.shell("grep ttyS0 /proc/interrupts", r"APLIC")
+        m.heartbeat_goes_on("heartbeat")
+
+
+def test_aia_needs_the_hosts():
+    """Its CSRs cannot be emulated where they do not trap: refused with the reason, the other runs."""
+    toml = host(console="merged") + vm("imsic", "heartbeat", more='irqchip = "aia"') + HEARTBEAT
+    with Machine(Image(toml), smp=1) as m:
+        m.expect(r"\[imsic\] refused: .*(?:AIA|Ssaia|aia)")
+        m.heartbeat_goes_on("heartbeat")
+
+
+@pytest.mark.parametrize("qemu,cpu", [(None, "rv64"), (None, "rv64,sstc=off"), (10, "rv64"), (10, "max"), (10, "rv64,sv48=off"),
+                                      (10, "rv64,zicbom=off,zicboz=off,svpbmt=off,sstc=off")])
+def test_linux_on_cpu(qemu, cpu):
+    """What the CPU has decides what the guest is told."""
+    with Machine(Image(linux(more="cpus = 2") + HEARTBEAT), qemu=qemu, cpu=cpu) as m:
+        m.linux_up()
+        m.shell("date +year%Y", r"year\d{4}")  # a user program reads the counter itself
+        m.heartbeat_goes_on("heartbeat")

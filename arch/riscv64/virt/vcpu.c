@@ -66,6 +66,9 @@ uint64_t arch_vcpu_hw_id(const struct arch_vcpu *av)
     return av->index;
 }
 
+// Cycles, time and instructions, as firmware leaves it: kernels rely on user programs being able to read the time.
+#define COUNTERS_FOR_USERS 7u
+
 void arch_vcpu_reset(struct arch_vcpu *av, const struct vcpu_entry *entry)
 {
     uint64_t vtw = av->start.hstatus & HSTATUS_VTW;
@@ -80,6 +83,7 @@ void arch_vcpu_reset(struct arch_vcpu *av, const struct vcpu_entry *entry)
     memset(&av->fp, 0, sizeof(av->fp));
     av->fp_cpu = NOWHERE;
     av->csr.vsstatus = SSTATUS_UXL_64;
+    av->csr.scounteren = COUNTERS_FOR_USERS;
     av->csr.vstimecmp = UINT64_MAX;
     atomic_store(&av->irq_edge, 0);
     vtimer_unwatch(av);
