@@ -31,6 +31,9 @@ $(B)/guests/%.o: guests/%.S
 	$(call say,GUESTAS,$<)
 	$(Q)$(CC) $(filter-out -std=%,$(guest-cflags)) -c -o $@ $<
 
+# The guest that people look at: the shell shows its callers.
+$(B)/guests/heartbeat/heartbeat.o: private guest-arch-flags-$(ARCH) += -fno-omit-frame-pointer
+
 define guest-rules
 $(B)/guests/$(1).elf: $(call guest-objects,$(call guest-sources,$(1)) $(guest-lib)) guests/lib/$(ARCH)/guest.ld
 	$$(call say,GUEST,$$@)

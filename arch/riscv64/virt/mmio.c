@@ -219,7 +219,7 @@ static enum exit_action vector_missing(struct guest_frame *f, uint64_t cause, gp
 {
     struct vcpu_exit e = {
         .kind = VCPU_EXIT_FAULT,
-        .fault = {.reason = "the guest's trap vector (stvec) is not in memory",
+        .fault = {.reason = "its exception vectors (stvec) are not in its memory: it would fault for ever",
                   .syndrome = cause,
                   .gva = gva(f->pc),
                   .gpa = where,
