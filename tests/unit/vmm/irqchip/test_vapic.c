@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The virtual APICs: priorities and acknowledgement, inter-processor interrupts in both modes, level and edge inputs, messages,
+// the timer's three modes, the change to x2APIC, and that no access to any offset does harm.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "arch/host/host.h"
+#include "arch/time.h"
+#include "vmm/core/vcpu.h"
+#include "vmm/irqchip/vapic.h"
+
+#define CPUS 3u
+#define LAPIC UINT64_C(0xFEE00000)
+#define IOAPIC UINT64_C(0xFEC00000)
+#define TPR 0x80
+#define EOI 0xB0
+#define LDR 0xD0
+#define DFR 0xE0
+#define SVR 0xF0
+#define ESR 0x280
+#define ICR 0x300
+#define ICR_HIGH 0x310
+#define LVT_TIMER 0x320
+#define INITIAL 0x380
+#define CURRENT 0x390
+#define DIVIDE 0x3E0
+
+static struct {
+    struct vm vm;
+    struct vm_config config;
+    struct vcpu vcpus[CPUS];
+    struct vcpu *table[CPUS];
+    struct io_cache cache;
+    struct virqchip *chip;
+    bool notified[CPUS];
+} b;
+
+static void notify(struct vm *vm, unsigned vcpu)
+{
+    (void)vm;
+    b.notified[vcpu] = true;
+}
+
+static uint32_t access(unsigned vcpu, uint64_t addr, bool write, uint32_t value)
+{
+    struct io_access a = {.size = 4, .write = write, .value = value, .vcpu = (uint16_t)vcpu};
+
+    assert_int_equal(io_bus_access(&b.vm.mmio, &b.cache, addr, &a), IO_DONE);
+    return (uint32_t)a.value;
+}
+
+static uint32_t get(unsigned vcpu, uint32_t reg)
+{
+    return access(vcpu, LAPIC + reg, false, 0);
+}
+
+static void put(unsigned vcpu, uint32_t reg, uint32_t value)
+{
+    (void)access(vcpu, LAPIC + reg, true, value);
+}
+
+static void ioapic_put(uint32_t index, uint32_t value)
+{
+    (void)access(0, IOAPIC, true, index);
+    (void)access(0, IOAPIC + 0x10, true, value);
+}
+
+static uint32_t ioapic_get(uint32_t index)
+{
+    (void)access(0, IOAPIC, true, index);
+    return access(0, IOAPIC + 0x10, false, 0);
+}
+
+static bool msr(unsigned vcpu, unsigned number, bool write, uint64_t value, uint64_t *old)
+{
+    return b.chip->ops->sysreg(b.chip, vcpu, number, write, value, UINT64_MAX, old);
+}
+
+// What the vCPU's line says after it had the chance to look.
+static bool asks(unsigned vcpu)
+{
+    if (b.notified[vcpu]) {
+        b.notified[vcpu] = false;
+        b.chip->ops->flush(b.chip, vcpu);
+    }
+    return (b.vcpus[vcpu].arch.irq_lines & VCPU_LINE_IRQ) != 0;
+}
+
+static int take(unsigned vcpu)
+{
+    return b.chip->ops->acknowledge(b.chip, vcpu);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    host_boot(MIB(64), 1);
+    memset(&b, 0, sizeof(b));
+    strcpy(b.config.name, "guest");
+    b.vm.config = &b.config;
+    b.vm.vcpu_count = CPUS;
+    b.vm.vcpus = b.table;
+    for (unsigned i = 0; i < CPUS; i++) {
+        b.table[i] = &b.vcpus[i];
+        b.vcpus[i].index = i;
+    }
+    if (io_bus_init(&b.vm.mmio) != OK || vapic_create(&b.vm, LAPIC, IOAPIC, &b.chip) != OK) {
+        return -1;
+    }
+    b.chip->notify = notify;
+    b.vm.irqchip = b.chip;
+    for (unsigned i = 0; i < CPUS; i++) {
+        put(i, SVR, 0x1FF);
+    }
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    b.chip->ops->destroy(b.chip);
+    io_bus_destroy(&b.vm.mmio);
+    return 0;
+}
+
+static void self_ipi(unsigned vcpu, uint32_t vector)
+{
+    put(vcpu, ICR, 0x44000 | vector);
+}
+
+static void test_priorities(void **state)
+{
+    (void)state;
+    assert_false(asks(0));
+    assert_int_equal(take(0), -1);
+    self_ipi(0, 0x31);
+    self_ipi(0, 0x52);
+    self_ipi(0, 0x55);
+    assert_true(asks(0));
+    assert_int_equal(take(0), 0x55);
+    assert_false(asks(0)); // 0x52 is of the same class, 0x31 of a lower one
+    self_ipi(0, 0x60);
+    assert_int_equal(take(0), 0x60);
+    put(0, EOI, 0);
+    assert_false(asks(0));
+    put(0, EOI, 0);
+    assert_int_equal(take(0), 0x52);
+    put(0, EOI, 0);
+    put(0, TPR, 0x30);
+    assert_false(asks(0));
+    assert_int_equal(get(0, 0xA0), 0x30);
+    put(0, TPR, 0x2F);
+    assert_true(asks(0));
+    assert_int_equal(take(0), 0x31);
+    put(0, EOI, 0);
+    put(0, EOI, 0); // nothing is in service: nothing happens
+    assert_false(asks(0));
+}
+
+// Vectors below 16 do not exist; the sender finds the error.
+static void test_illegal_vector(void **state)
+{
+    (void)state;
+    self_ipi(0, 0x0F);
+    assert_false(asks(0));
+    put(0, ESR, 0);
+    assert_int_equal(get(0, ESR), 0x40);
+}
+
+static void test_ipi(void **state)
+{
+    (void)state;
+    put(0, ICR_HIGH, 2u << 24);
+    put(0, ICR, 0x40);
+    assert_false(asks(1));
+    assert_true(asks(2));
+    assert_int_equal(take(2), 0x40);
+    put(1, ICR, 0xC0041); // all but self
+    assert_int_equal(take(0), 0x41);
+    assert_false(asks(1));
+    put(2, EOI, 0);
+    assert_int_equal(take(2), 0x41);
+    // Logical, flat: a mask of CPUs.
+    put(0, LDR, 1u << 24);
+    put(1, LDR, 2u << 24);
+    put(2, LDR, 4u << 24);
+    put(0, EOI, 0);
+    put(2, EOI, 0);
+    put(1, ICR_HIGH, 5u << 24);
+    put(1, ICR, 0x850);
+    assert_int_equal(take(0), 0x50);
+    assert_false(asks(1));
+    assert_int_equal(take(2), 0x50);
+}
+
+// One that is switched off by software keeps nothing from the guest but delivers nothing.
+static void test_switched_off(void **state)
+{
+    (void)state;
+    put(0, SVR, 0xFF);
+    self_ipi(0, 0x40);
+    assert_false(asks(0));
+    put(0, LVT_TIMER, 0x40);
+    assert_int_equal(get(0, LVT_TIMER), 0x10040); // stays masked
+    put(0, SVR, 0x1FF);
+    assert_true(asks(0));
+}
+
+static void test_x2apic(void **state)
+{
+    uint64_t old = 0;
+
+    (void)state;
+    assert_false(msr(1, 0x802, false, 0, &old)); // not in that mode yet: #GP
+    assert_true(msr(1, VLAPIC_MSR_BASE, false, 0, &old));
+    assert_int_equal(old, LAPIC | 0x800);
+    assert_false(msr(1, VLAPIC_MSR_BASE, true, (old & ~UINT64_C(0x800)) | 0x400, &old));
+    assert_true(msr(1, VLAPIC_MSR_BASE, true, LAPIC | 0xC00, &old));
+    assert_true(msr(1, 0x802, false, 0, &old));
+    assert_int_equal(old, 1);
+    assert_true(msr(1, 0x80D, false, 0, &old));
+    assert_int_equal(old, 2);
+    assert_false(msr(1, 0x80E, false, 0, &old)); // no DFR there
+    assert_true(msr(1, 0x830, true, UINT64_C(2) << 32 | 0x61, &old));
+    assert_int_equal(take(2), 0x61);
+    assert_true(msr(1, 0x83F, true, 0x62, &old)); // to itself
+    assert_int_equal(take(1), 0x62);
+    assert_true(msr(1, 0x80B, true, 0, &old));
+    assert_false(msr(1, 0x808, true, UINT64_C(1) << 32, &old));
+    assert_false(msr(1, VLAPIC_MSR_BASE, true, LAPIC | 0x800, &old)); // not back
+    assert_int_equal(get(1, 0x20), 0);                                // and not by MMIO
+}
+
+static void test_level_input(void **state)
+{
+    (void)state;
+    ioapic_put(0x10 + 2 * 9 + 1, 1u << 24);
+    ioapic_put(0x10 + 2 * 9, 0x8070); // level, vector 0x70
+    b.chip->ops->set_line(b.chip, 9, true);
+    assert_true(asks(1));
+    assert_int_equal(take(1), 0x70);
+    assert_int_equal(ioapic_get(0x10 + 2 * 9) & 0x4000, 0x4000);
+    b.chip->ops->set_line(b.chip, 9, true);
+    assert_false(asks(1)); // until the end of interrupt
+    put(1, EOI, 0);
+    assert_int_equal(take(1), 0x70); // still high
+    b.chip->ops->set_line(b.chip, 9, false);
+    put(1, EOI, 0);
+    assert_false(asks(1));
+    assert_int_equal(ioapic_get(0x10 + 2 * 9) & 0x4000, 0);
+    ioapic_put(0x10 + 2 * 9, 0x18070);
+    b.chip->ops->set_line(b.chip, 9, true);
+    assert_false(asks(1)); // masked
+    ioapic_put(0x10 + 2 * 9, 0x8070);
+    assert_true(asks(1)); // level inputs lose nothing
+}
+
+static void test_edge_input(void **state)
+{
+    (void)state;
+    ioapic_put(0x10 + 2 * 4, 0x34);
+    b.chip->ops->set_line(b.chip, 4, true);
+    assert_int_equal(take(0), 0x34);
+    put(0, EOI, 0);
+    assert_false(asks(0));
+    b.chip->ops->set_line(b.chip, 4, true);
+    assert_false(asks(0)); // no new edge
+    b.chip->ops->set_line(b.chip, 4, false);
+    b.chip->ops->set_line(b.chip, 4, true);
+    assert_true(asks(0));
+    b.chip->ops->set_line(b.chip, 99, true); // no such input
+}
+
+static void test_message(void **state)
+{
+    (void)state;
+    assert_int_equal(b.chip->ops->send_msi(b.chip, 0, 0xFEE02000, 0x45), OK);
+    assert_int_equal(take(2), 0x45);
+    assert_int_equal(b.chip->ops->send_msi(b.chip, 0, 0x1000, 0x45), E_INVAL);
+    assert_int_equal(b.chip->ops->send_msi(b.chip, 0, 0xFEE00000, 0x545), E_INVAL); // INIT by message
+}
+
+static void test_timer(void **state)
+{
+    (void)state;
+    put(0, DIVIDE, 0xB); // by 1
+    put(0, LVT_TIMER, 0xEC);
+    put(0, INITIAL, 1000);
+    host_time_advance(400);
+    assert_in_range(get(0, CURRENT), 1, 600);
+    assert_false(asks(0));
+    host_time_advance(700);
+    assert_int_equal(take(0), 0xEC);
+    put(0, EOI, 0);
+    assert_int_equal(get(0, CURRENT), 0);
+    host_time_advance(5000);
+    assert_false(asks(0)); // one shot
+    put(0, LVT_TIMER, 0x200EC);
+    put(0, DIVIDE, 0x0); // by 2
+    put(0, INITIAL, 1000);
+    for (unsigned i = 0; i < 3; i++) {
+        host_time_advance(2100);
+        assert_int_equal(take(0), 0xEC);
+        put(0, EOI, 0);
+    }
+    put(0, INITIAL, 0);
+    host_time_advance(10000);
+    assert_false(asks(0));
+}
+
+static void test_deadline(void **state)
+{
+    uint64_t old = 0;
+
+    (void)state;
+    assert_true(msr(0, VLAPIC_MSR_DEADLINE, true, arch_time_now() + 100, &old));
+    host_time_advance(200);
+    assert_false(asks(0)); // not in that mode
+    put(0, LVT_TIMER, 0x400ED);
+    put(0, INITIAL, 10);
+    assert_true(msr(0, VLAPIC_MSR_DEADLINE, true, arch_time_now() + 1000, &old));
+    assert_true(msr(0, VLAPIC_MSR_DEADLINE, false, 0, &old));
+    assert_int_not_equal(old, 0);
+    host_time_advance(1100);
+    assert_int_equal(take(0), 0xED);
+    assert_true(msr(0, VLAPIC_MSR_DEADLINE, false, 0, &old));
+    assert_int_equal(old, 0);
+}
+
+// Every offset in every width: an answer, and nothing else.
+static void test_any_access(void **state)
+{
+    (void)state;
+    for (uint64_t off = 0; off < 0x1000; off++) {
+        for (unsigned i = 0; i < 8; i++) {
+            uint8_t size = (uint8_t)(1u << i % 4);
+            struct io_access a = {
+                .size = size, .write = i >= 4, .value = off * 0x9E3779B97F4A7C15, .vcpu = 1};
+
+            if (off % size == 0 && (off & ~UINT64_C(0xF)) != ICR) {
+                (void)io_bus_access(&b.vm.mmio, &b.cache, LAPIC + off, &a);
+                a.value = off * 0x9E3779B97F4A7C15;
+                (void)io_bus_access(&b.vm.mmio, &b.cache, IOAPIC + off, &a);
+            }
+        }
+    }
+    b.chip->ops->reset(b.chip);
+    assert_int_equal(get(1, SVR), 0xFF);
+    assert_int_equal(ioapic_get(0x10), 0x10000);
+    assert_int_equal(ioapic_get(1), 0x170020);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_priorities), TEST(test_illegal_vector), TEST(test_ipi),        TEST(test_switched_off),
+        TEST(test_x2apic),     TEST(test_level_input),    TEST(test_edge_input), TEST(test_message),
+        TEST(test_timer),      TEST(test_deadline),       TEST(test_any_access),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

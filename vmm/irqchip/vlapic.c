@@ -1,0 +1,424 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A virtual local APIC: acceptance, priorities, registers (Intel SDM vol. 3A, 11.4 to 11.8, 11.12).
+//
+// The registers belong to the vCPU: it alone reads and writes them. Others post vectors into IRR and tell it.
+#include <string.h>
+
+#include "arch/vcpu.h"
+#include "vmm/core/vcpu.h"
+#include "vmm/irqchip/vapic_state.h"
+
+#define VERSION 0x50014u // integrated, LVT entries up to 5
+#define SVR_ENABLE 0x100u
+#define SVR_RESET 0xFFu
+#define SVR_WRITABLE 0x1FFu
+#define DFR_RESET UINT32_MAX
+#define DFR_FLAT_MASK 0x0FFFFFFFu
+#define ICR_PENDING 0x1000u
+#define ICR_WRITABLE 0xCDFFFu // without the delivery status
+#define ICR_SELF_ONLY 1u
+#define LVT_WRITABLE 0x1F7FFu
+#define ESR_ILLEGAL_RECEIVED 0x40u
+#define ESR_ILLEGAL_REGISTER 0x80u
+#define PRIORITY 0xF0u
+#define VECTOR_FIRST 16u
+
+// Register numbers: offset / 16.
+enum reg {
+    REG_ID = 0x02,
+    REG_VERSION = 0x03,
+    REG_TPR = 0x08,
+    REG_PPR = 0x0A,
+    REG_EOI = 0x0B,
+    REG_LDR = 0x0D,
+    REG_DFR = 0x0E,
+    REG_SVR = 0x0F,
+    REG_ISR = 0x10,
+    REG_TMR = 0x18,
+    REG_IRR = 0x20,
+    REG_ESR = 0x28,
+    REG_ICR = 0x30,
+    REG_ICR_HIGH = 0x31,
+    REG_LVT_TIMER = 0x32,
+    REG_LVT_ERROR = 0x37,
+    REG_INITIAL = 0x38,
+    REG_CURRENT = 0x39,
+    REG_DIVIDE = 0x3E,
+    REG_SELF_IPI = 0x3F // x2APIC only
+};
+
+bool vlapic_is_enabled(const struct vlapic *a)
+{
+    return (a->regs.base & APIC_BASE_ENABLE) && (a->regs.svr & SVR_ENABLE);
+}
+
+bool vlapic_is_x2apic(const struct vlapic *a)
+{
+    return (a->regs.base & APIC_BASE_EXTD) != 0;
+}
+
+// ---- priorities ----------------------------------------
+
+static int highest(const uint32_t words[VLAPIC_WORDS])
+{
+    for (int w = VLAPIC_WORDS - 1; w >= 0; w--) {
+        if (words[w]) {
+            return w * 32 + 31 - __builtin_clz(words[w]);
+        }
+    }
+    return -1;
+}
+
+static int highest_irr(const struct vlapic *a)
+{
+    uint32_t words[VLAPIC_WORDS];
+
+    for (unsigned w = 0; w < VLAPIC_WORDS; w++) {
+        words[w] = atomic_load_explicit(&a->irr[w], memory_order_acquire);
+    }
+    return highest(words);
+}
+
+// The processor priority: the task's, or the class of what is in service (11.8.3.1).
+static uint32_t ppr(const struct vlapic *a)
+{
+    int isr = highest(a->regs.isr);
+    uint32_t service = isr < 0 ? 0 : (uint32_t)isr & PRIORITY;
+
+    return (a->regs.tpr & PRIORITY) >= service ? a->regs.tpr : service;
+}
+
+static int deliverable(const struct vlapic *a)
+{
+    int vector = vlapic_is_enabled(a) ? highest_irr(a) : -1;
+
+    return vector >= 0 && ((uint32_t)vector & PRIORITY) > (ppr(a) & PRIORITY) ? vector : -1;
+}
+
+bool vlapic_has_pending(const struct vlapic *a)
+{
+    return deliverable(a) >= 0;
+}
+
+void vlapic_drive(struct vlapic *a)
+{
+    arch_vcpu_set_irq(&a->apic->chip.vm->vcpus[a->index]->arch, deliverable(a) >= 0 ? VCPU_LINE_IRQ : 0);
+}
+
+int vlapic_take(struct vlapic *a)
+{
+    int vector = deliverable(a);
+
+    if (vector >= 0) {
+        uint32_t bit = UINT32_C(1) << vector % 32;
+
+        atomic_fetch_and_explicit(&a->irr[vector / 32], ~bit, memory_order_relaxed);
+        a->regs.isr[vector / 32] |= bit;
+    }
+    vlapic_drive(a);
+    return vector;
+}
+
+void vlapic_post(struct vlapic *a, uint8_t vector, bool level, uint32_t sender)
+{
+    uint32_t bit = UINT32_C(1) << vector % 32;
+
+    if (vector < VECTOR_FIRST) {
+        if (sender == a->index) {
+            a->regs.esr_next |= ESR_ILLEGAL_RECEIVED;
+        }
+        return;
+    }
+    if (level) {
+        atomic_fetch_or_explicit(&a->tmr[vector / 32], bit, memory_order_relaxed);
+    } else {
+        atomic_fetch_and_explicit(&a->tmr[vector / 32], ~bit, memory_order_relaxed);
+    }
+    // Release: who finds the bit finds its trigger mode.
+    atomic_fetch_or_explicit(&a->irr[vector / 32], bit, memory_order_release);
+    if (sender == a->index) {
+        vlapic_drive(a);
+    } else if (a->apic->chip.notify) {
+        a->apic->chip.notify(a->apic->chip.vm, a->index);
+    }
+}
+
+static void eoi(struct vlapic *a)
+{
+    int vector = highest(a->regs.isr);
+    uint32_t bit;
+
+    if (vector < 0) {
+        return;
+    }
+    bit = UINT32_C(1) << vector % 32;
+    a->regs.isr[vector / 32] &= ~bit;
+    if (atomic_load_explicit(&a->tmr[vector / 32], memory_order_relaxed) & bit) {
+        vioapic_eoi(a->apic, (uint8_t)vector, a->index);
+    }
+    vlapic_drive(a);
+}
+
+// ---- interrupt command register ----------------------------------------
+
+static void send(struct vlapic *a, uint64_t icr)
+{
+    struct vapic_message m = {
+        .vector = (uint8_t)icr,
+        .mode = icr >> 8 & 7,
+        .logical = icr >> 11 & 1,
+        .level = icr >> 14 & 1,
+        .wide = vlapic_is_x2apic(a),
+        .destination = (uint32_t)(vlapic_is_x2apic(a) ? icr >> 32 : icr >> 56),
+    };
+    unsigned shorthand = icr >> 18 & 3;
+
+    if (m.mode == MODE_INIT && !m.level) {
+        return; // INIT level de-assert: only for processors of the last century
+    }
+    if (shorthand == 0) {
+        vapic_deliver(a->apic, &m, a->index);
+    }
+    for (unsigned i = 0; shorthand && i < a->apic->chip.vcpu_count; i++) {
+        bool self = i == a->index;
+
+        if (shorthand == ICR_SELF_ONLY ? self : !self || shorthand == 2) {
+            vapic_give(a->apic, i, &m, a->index);
+        }
+    }
+}
+
+// ---- registers ----------------------------------------
+
+static uint32_t own_id(const struct vlapic *a)
+{
+    return vlapic_is_x2apic(a) ? a->index : a->index << 24;
+}
+
+// In x2APIC mode the logical ID follows from the physical one (11.12.10.2).
+static uint32_t logical_id(const struct vlapic *a)
+{
+    return vlapic_is_x2apic(a) ? (a->index >> 4) << 16 | UINT32_C(1) << (a->index & 15) : a->regs.ldr;
+}
+
+static uint32_t read_word(const struct vlapic *a, unsigned reg)
+{
+    unsigned w = reg & 7;
+
+    if (reg < REG_TMR) {
+        return a->regs.isr[w];
+    }
+    return atomic_load_explicit(reg < REG_IRR ? &a->tmr[w] : &a->irr[w], memory_order_relaxed);
+}
+
+static bool read_reg(struct vlapic *a, unsigned reg, uint64_t *out)
+{
+    struct vlapic_regs *r = &a->regs;
+
+    if (reg >= REG_ISR && reg < REG_ESR) {
+        *out = read_word(a, reg);
+        return true;
+    }
+    if (reg >= REG_LVT_TIMER && reg <= REG_LVT_ERROR) {
+        *out = r->lvt[reg - REG_LVT_TIMER];
+        return true;
+    }
+    switch (reg) {
+    case REG_ID:
+        *out = own_id(a);
+        return true;
+    case REG_VERSION:
+        *out = VERSION;
+        return true;
+    case REG_TPR:
+        *out = r->tpr;
+        return true;
+    case REG_PPR:
+        *out = ppr(a);
+        return true;
+    case REG_LDR:
+        *out = logical_id(a);
+        return true;
+    case REG_DFR:
+        *out = r->dfr;
+        return !vlapic_is_x2apic(a);
+    case REG_SVR:
+        *out = r->svr;
+        return true;
+    case REG_ESR:
+        *out = r->esr;
+        return true;
+    case REG_ICR:
+        *out = vlapic_is_x2apic(a) ? r->icr : (uint32_t)r->icr;
+        return true;
+    case REG_ICR_HIGH:
+        *out = r->icr >> 32;
+        return !vlapic_is_x2apic(a);
+    case REG_INITIAL:
+        *out = vlapic_timer_initial(a);
+        return true;
+    case REG_CURRENT:
+        *out = vlapic_timer_current(a);
+        return true;
+    case REG_DIVIDE:
+        *out = a->clock.divide;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void write_lvt(struct vlapic *a, unsigned i, uint32_t v)
+{
+    uint32_t writable = i == LVT_TIMER ? LVT_WRITABLE | LVT_TIMER_MODE : LVT_WRITABLE;
+
+    a->regs.lvt[i] = (v & writable) | (a->regs.svr & SVR_ENABLE ? 0 : LVT_MASKED);
+    if (i == LVT_TIMER) {
+        vlapic_timer_mode_changed(a);
+    }
+}
+
+static void write_svr(struct vlapic *a, uint32_t v)
+{
+    a->regs.svr = v & SVR_WRITABLE;
+    for (unsigned i = 0; !(v & SVR_ENABLE) && i < LVT_COUNT; i++) {
+        a->regs.lvt[i] |= LVT_MASKED; // switched off by software (11.4.7.2)
+    }
+    vlapic_drive(a);
+}
+
+static void write_icr(struct vlapic *a, uint64_t v)
+{
+    a->regs.icr = (v & ICR_WRITABLE) | (v & MASK64(32, 32));
+    send(a, a->regs.icr);
+}
+
+static bool write_more(struct vlapic *a, unsigned reg, uint64_t v)
+{
+    switch (reg) {
+    case REG_ICR:
+        write_icr(a, vlapic_is_x2apic(a) ? v : (a->regs.icr & MASK64(32, 32)) | (uint32_t)v);
+        return true;
+    case REG_ICR_HIGH:
+        a->regs.icr = (uint32_t)a->regs.icr | v << 32;
+        return !vlapic_is_x2apic(a);
+    case REG_INITIAL:
+        vlapic_timer_set_initial(a, (uint32_t)v);
+        return true;
+    case REG_DIVIDE:
+        vlapic_timer_set_divide(a, (uint32_t)v & 0xB);
+        return true;
+    case REG_SELF_IPI:
+        vlapic_post(a, (uint8_t)v, false, a->index);
+        return vlapic_is_x2apic(a);
+    default:
+        return false;
+    }
+}
+
+static bool write_reg(struct vlapic *a, unsigned reg, uint64_t v)
+{
+    struct vlapic_regs *r = &a->regs;
+
+    if (reg >= REG_LVT_TIMER && reg <= REG_LVT_ERROR) {
+        write_lvt(a, reg - REG_LVT_TIMER, (uint32_t)v);
+        return true;
+    }
+    switch (reg) {
+    case REG_TPR:
+        r->tpr = v & 0xFF;
+        vlapic_drive(a);
+        return true;
+    case REG_EOI:
+        eoi(a);
+        return true;
+    case REG_LDR:
+        r->ldr = v & 0xFF000000;
+        return !vlapic_is_x2apic(a);
+    case REG_DFR:
+        r->dfr = (uint32_t)v | DFR_FLAT_MASK;
+        return !vlapic_is_x2apic(a);
+    case REG_SVR:
+        write_svr(a, (uint32_t)v);
+        return true;
+    case REG_ESR:
+        r->esr = r->esr_next; // a write brings the errors up to date (11.5.3)
+        r->esr_next = 0;
+        return true;
+    default:
+        return write_more(a, reg, v);
+    }
+}
+
+// Registers are 32 bits wide on 16-byte boundaries; a wider or unaligned access is undefined (11.4.1): it reads as 0.
+enum io_result vlapic_access(void *dev, struct io_access *access)
+{
+    struct vapic *v = dev;
+    struct vlapic *a = &v->lapics[access->vcpu];
+    unsigned reg = (unsigned)(access->offset >> 4);
+    bool ok = access->size == 4 && access->offset % 16 == 0 && !vlapic_is_x2apic(a);
+
+    if (access->write) {
+        ok = ok && write_reg(a, reg, access->value);
+    } else {
+        access->value = 0;
+        ok = ok && read_reg(a, reg, &access->value);
+    }
+    if (!ok) {
+        a->regs.esr_next |= ESR_ILLEGAL_REGISTER;
+    }
+    return IO_DONE;
+}
+
+// Off to xAPIC to x2APIC and off again; not from x2APIC back to xAPIC, nor from off straight to x2APIC (11.12.5).
+static bool write_base(struct vlapic *a, uint64_t v)
+{
+    uint64_t mode = v & (APIC_BASE_ENABLE | APIC_BASE_EXTD), old = a->regs.base;
+    uint64_t fixed = APIC_BASE_BSP | APIC_BASE_ENABLE | APIC_BASE_EXTD;
+
+    if ((v & ~fixed) != (old & ~fixed) || mode == APIC_BASE_EXTD ||
+        ((old & APIC_BASE_EXTD) && mode == APIC_BASE_ENABLE) ||
+        (!(old & APIC_BASE_ENABLE) && mode == (APIC_BASE_ENABLE | APIC_BASE_EXTD))) {
+        return false;
+    }
+    a->regs.base = (old & ~(uint64_t)(APIC_BASE_ENABLE | APIC_BASE_EXTD)) | mode;
+    vlapic_drive(a);
+    return true;
+}
+
+bool vlapic_msr(struct vlapic *a, unsigned number, bool write, uint64_t v, uint64_t *old)
+{
+    if (number == VLAPIC_MSR_BASE) {
+        *old = a->regs.base;
+        return !write || write_base(a, v);
+    }
+    if (number == VLAPIC_MSR_DEADLINE) {
+        *old = vlapic_timer_deadline(a);
+        if (write) {
+            vlapic_timer_set_deadline(a, v);
+        }
+        return true;
+    }
+    if (!vlapic_is_x2apic(a) || (write && number != VLAPIC_MSR_X2APIC + REG_ICR && v > UINT32_MAX)) {
+        return false;
+    }
+    *old = 0;
+    return write ? write_reg(a, number - VLAPIC_MSR_X2APIC, v) : read_reg(a, number - VLAPIC_MSR_X2APIC, old);
+}
+
+void vlapic_reset(struct vlapic *a)
+{
+    uint64_t bsp = a->index == 0 ? APIC_BASE_BSP : 0;
+
+    vlapic_timer_reset(a);
+    a->regs = (struct vlapic_regs){
+        .base = a->apic->lapic_base | APIC_BASE_ENABLE | bsp, .dfr = DFR_RESET, .svr = SVR_RESET};
+    for (unsigned i = 0; i < LVT_COUNT; i++) {
+        a->regs.lvt[i] = LVT_MASKED;
+    }
+    for (unsigned w = 0; w < VLAPIC_WORDS; w++) {
+        atomic_store_explicit(&a->irr[w], 0, memory_order_relaxed);
+        atomic_store_explicit(&a->tmr[w], 0, memory_order_relaxed);
+    }
+}
