@@ -42,3 +42,25 @@ struct guest_cpu_desc {
     bool can_aia;
 };
 void arch_guest_cpu_describe(struct guest_cpu_desc *out);
+
+// A guest's interrupt file as it is kept in memory (riscv64 AIA, chapter 3): identities 1 to IRQ_FILE_IDS - 1 by bit.
+#define IRQ_FILE_IDS 256u
+#define IRQ_FILE_WORDS (IRQ_FILE_IDS / 64)
+struct irq_file {
+    uint64_t pending[IRQ_FILE_WORDS], enable[IRQ_FILE_WORDS]; // bit 0 of the first is no identity
+    uint32_t delivery;                                        // eidelivery: 0 or 1
+    uint32_t threshold; // eithreshold: identities from here on do not count; 0: all
+};
+
+// Interrupt files of the machine that a vCPU may have while it is loaded. load and save: on that CPU, interrupts masked; load
+// is false where the CPU has none to give. post and pending: between the two. post: any CPU, not at the same time as
+// save. pending: the vCPU's own thread, which is going to sleep when the answer is false and will be woken.
+struct arch_vcpu;
+struct irq_file_ops {
+    bool (*load)(struct arch_vcpu *av, const struct irq_file *in);
+    void (*save)(struct arch_vcpu *av, struct irq_file *out);
+    void (*post)(struct arch_vcpu *av, unsigned id);
+    bool (*pending)(struct arch_vcpu *av);
+};
+// NULL: this machine has none for guests.
+const struct irq_file_ops *arch_irq_files(void);

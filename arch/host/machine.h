@@ -62,3 +62,7 @@ uint64_t host_ram_size(void);
 // boot.c
 void host_console_dump(void);
 extern jmp_buf *host_panic_target;
+
+// What arch_irq_files() answers; NULL at first.
+struct irq_file_ops;
+extern const struct irq_file_ops *host_irq_files;

@@ -47,6 +47,13 @@ void arch_guest_cpu_describe(struct guest_cpu_desc *out)
     *out = (struct guest_cpu_desc){0};
 }
 
+const struct irq_file_ops *host_irq_files;
+
+const struct irq_file_ops *arch_irq_files(void)
+{
+    return host_irq_files;
+}
+
 void arch_vm_hide_irq_regs(struct arch_vm *vm)
 {
     vm->irq_regs_hidden = true;

@@ -52,6 +52,10 @@ def test_linux_on_aia(files):
         m.shell("grep -c IMSIC /proc/interrupts; nproc", r"\b2\b")
         m.shell("grep ttyS0 /proc/interrupts", r"APLIC")
         m.heartbeat_goes_on("heartbeat")
+        m.key("s")
+        m.enter("exits linux")
+        rows = m.expect(r"reason\s+count([\s\S]*?)cpu-on").group(1)
+        assert ("sysreg" in rows) == (files == 0), rows  # registers of the machine's file do not trap
 
 
 def test_aia_needs_the_hosts():

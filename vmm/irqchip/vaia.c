@@ -16,7 +16,7 @@ struct vaia_saved {
     uint32_t version, size;
     uint32_t hart_count, reserved;
     struct vaplic aplic;
-    struct vimsic_file files[];
+    struct irq_file files[];
 };
 
 static enum status vaia_send_msi(struct virqchip *chip, uint32_t device_id, uint64_t address, uint32_t data)
@@ -45,12 +45,6 @@ static void vaia_flush(struct virqchip *chip, unsigned vcpu)
     }
 }
 
-static bool vaia_pending(struct virqchip *chip, unsigned vcpu)
-{
-    return vcpu < chip->vcpu_count &&
-           atomic_load_explicit(&vaia_of(chip)->harts[vcpu].output, memory_order_acquire);
-}
-
 // Wires are wiring: they outlive a reset.
 static void clear_locked(struct vaia *v)
 {
@@ -59,7 +53,7 @@ static void clear_locked(struct vaia *v)
     memcpy(fresh.level, v->aplic.level, sizeof(fresh.level));
     v->aplic = fresh;
     for (unsigned i = 0; i < v->chip.vcpu_count; i++) {
-        v->harts[i].file = (struct vimsic_file){0};
+        v->harts[i].file = (struct irq_file){0};
         atomic_store_explicit(&v->harts[i].output, false, memory_order_relaxed);
     }
 }
@@ -108,7 +102,7 @@ static void no_sgi(struct virqchip *chip, unsigned vcpu, unsigned which, uint64_
 
 static uint32_t saved_size(const struct virqchip *chip)
 {
-    return (uint32_t)(sizeof(struct vaia_saved) + chip->vcpu_count * sizeof(struct vimsic_file));
+    return (uint32_t)(sizeof(struct vaia_saved) + chip->vcpu_count * sizeof(struct irq_file));
 }
 
 static uint32_t vaia_save(const struct virqchip *chip, void *buf, uint32_t size)
@@ -157,7 +151,7 @@ static void restore_locked(struct vaia *v, const struct vaia_saved *in)
     clear_locked(v);
     aplic_restore_locked(v, &in->aplic);
     for (unsigned i = 0; i < v->chip.vcpu_count; i++) {
-        struct vimsic_file *f = &v->harts[i].file;
+        struct irq_file *f = &v->harts[i].file;
 
         *f = in->files[i];
         f->pending[0] &= ~UINT64_C(1);
@@ -217,11 +211,11 @@ static const struct virqchip_ops vaia_ops = {
     .set_line = vaplic_set_line,
     .set_vcpu_line = no_vcpu_line,
     .send_msi = vaia_send_msi,
-    .load = nothing,
-    .put = nothing,
+    .load = vimsic_load,
+    .put = vimsic_put,
     .flush = vaia_flush,
     .maintenance = nothing,
-    .pending = vaia_pending,
+    .pending = vimsic_pending,
     .forward = no_forward,
     .send_sgi = no_sgi,
     .sysreg = vimsic_sysreg,
@@ -264,6 +258,7 @@ enum status vaia_create(struct vm *vm, uint64_t aplic_base, uint64_t imsic_base,
         return E_NOMEM;
     }
     v->chip = (struct virqchip){.ops = &vaia_ops, .vm = vm, .vcpu_count = harts};
+    v->files = arch_irq_files();
     v->aplic_base = aplic_base;
     v->imsic_base = imsic_base;
     spin_init(&v->lock, LOCK_VGIC_DIST);

@@ -3,20 +3,15 @@
 // The virtual AIA's state, shared by its files: vaplic.c (wires), vimsic.c (messages), vaia.c (the object).
 #pragma once
 
+#include "arch/virt.h"
 #include "kernel/sync/spinlock.h"
 #include "vmm/core/vreg.h"
 #include "vmm/irqchip/vaia.h"
 
 #define VAIA_WORDS (VAIA_SOURCES / 32)
-#define VAIA_FILE_WORDS (VAIA_IDS / 64)
+#define VAIA_FILE_WORDS IRQ_FILE_WORDS
 #define VAIA_HART_MAX 256u
 #define VAIA_NOBODY UINT32_MAX
-
-struct vimsic_file {
-    uint64_t pending[VAIA_FILE_WORDS], enable[VAIA_FILE_WORDS]; // bit 0 of the first is no identity
-    uint32_t delivery;                                          // eidelivery: 0 or 1
-    uint32_t threshold; // eithreshold: identities from here on do not count; 0: all
-};
 
 struct vaplic {
     uint32_t enabled; // domaincfg.IE
@@ -27,14 +22,16 @@ struct vaplic {
 };
 
 struct vaia_hart {
-    struct vimsic_file file;
+    struct irq_file file;
+    bool in_hardware;    // while the vCPU is loaded: the state is in the machine's file, `file` is stale
     _Atomic bool output; // written under the lock
 };
 
 struct vaia {
     struct virqchip chip; // first: the operations cast
     struct vreg_map aplic_map;
-    struct spinlock lock; // protects the state below
+    const struct irq_file_ops *files; // of the machine; NULL: none
+    struct spinlock lock;             // protects the state below
     uint64_t aplic_base, imsic_base;
     struct vaplic aplic;
     struct vaia_hart harts[];
@@ -53,6 +50,10 @@ static inline uint32_t vaia_bit(unsigned source)
 // A message arrives at a vCPU's file; hart and identity may be anything. `self`: the vCPU that made it
 // happen.
 void vimsic_deliver_locked(struct vaia *v, unsigned hart, unsigned id, unsigned self);
+// The vCPU is loaded, or about to leave its CPU.
+void vimsic_load(struct virqchip *chip, unsigned vcpu);
+void vimsic_put(struct virqchip *chip, unsigned vcpu);
+bool vimsic_pending(struct virqchip *chip, unsigned vcpu);
 // The file changed: works out the output, tells the vCPU.
 void vimsic_update_locked(struct vaia *v, unsigned hart, unsigned self);
 enum io_result vimsic_access(void *dev, struct io_access *a);

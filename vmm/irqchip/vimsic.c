@@ -19,7 +19,7 @@
 #define TOPEI(id) ((uint64_t)(id) << 16 | (id))
 
 // The lowest number wins. 0 when there is none.
-static unsigned top_identity(const struct vimsic_file *f)
+static unsigned top_identity(const struct irq_file *f)
 {
     for (unsigned w = 0; w < VAIA_FILE_WORDS; w++) {
         uint64_t ready = f->pending[w] & f->enable[w];
@@ -35,7 +35,7 @@ static unsigned top_identity(const struct vimsic_file *f)
 void vimsic_update_locked(struct vaia *v, unsigned hart, unsigned self)
 {
     struct vaia_hart *h = &v->harts[hart];
-    bool output = h->file.delivery && top_identity(&h->file) != 0;
+    bool output = !h->in_hardware && h->file.delivery && top_identity(&h->file) != 0;
 
     if (output == atomic_load_explicit(&h->output, memory_order_relaxed)) {
         return;
@@ -53,8 +53,62 @@ void vimsic_deliver_locked(struct vaia *v, unsigned hart, unsigned id, unsigned 
     if (hart >= v->chip.vcpu_count || id == 0 || id >= VAIA_IDS) {
         return;
     }
+    if (v->harts[hart].in_hardware) {
+        v->files->post(&v->chip.vm->vcpus[hart]->arch, id);
+        return;
+    }
     v->harts[hart].file.pending[id / 64] |= BIT64(id % 64);
     vimsic_update_locked(v, hart, self);
+}
+
+// ---- files of the machine ----
+
+void vimsic_load(struct virqchip *chip, unsigned vcpu)
+{
+    struct vaia *v = vaia_of(chip);
+    struct vaia_hart *h = &v->harts[vcpu];
+
+    if (!v->files) {
+        return;
+    }
+    spin_lock(&v->lock);
+    if (v->files->load(&chip->vm->vcpus[vcpu]->arch, &h->file)) {
+        h->in_hardware = true;
+        atomic_store_explicit(&h->output, false, memory_order_relaxed);
+    }
+    spin_unlock(&v->lock);
+}
+
+// What has arrived and was not taken wakes the vCPU when it sleeps.
+void vimsic_put(struct virqchip *chip, unsigned vcpu)
+{
+    struct vaia *v = vaia_of(chip);
+    struct vaia_hart *h = &v->harts[vcpu];
+
+    if (!v->files) {
+        return;
+    }
+    spin_lock(&v->lock);
+    if (h->in_hardware) {
+        v->files->save(&chip->vm->vcpus[vcpu]->arch, &h->file);
+        h->in_hardware = false;
+        vimsic_update_locked(v, vcpu, VAIA_NOBODY);
+    }
+    spin_unlock(&v->lock);
+}
+
+bool vimsic_pending(struct virqchip *chip, unsigned vcpu)
+{
+    struct vaia *v = vaia_of(chip);
+
+    if (vcpu >= chip->vcpu_count) {
+        return false;
+    }
+    // Only its own thread, which asks here, loads and unloads it.
+    if (v->harts[vcpu].in_hardware) {
+        return v->files->pending(&chip->vm->vcpus[vcpu]->arch);
+    }
+    return atomic_load_explicit(&v->harts[vcpu].output, memory_order_acquire);
 }
 
 // A page for each vCPU; only the two message registers exist, and they are written with 32 bits (3.5).
@@ -104,7 +158,7 @@ static bool array_access(uint64_t *words, unsigned index, const uint64_t set_cle
     return true;
 }
 
-static bool sireg_access(struct vimsic_file *f, unsigned select, const uint64_t set_clear[2], uint64_t *old)
+static bool sireg_access(struct irq_file *f, unsigned select, const uint64_t set_clear[2], uint64_t *old)
 {
     if (select >= EIE_FIRST && select < SELECT_END) {
         return array_access(f->enable, select - EIE_FIRST, set_clear, old);
@@ -129,7 +183,7 @@ static bool sireg_access(struct vimsic_file *f, unsigned select, const uint64_t 
 }
 
 // Reading tells the top identity, writing anything claims it (3.10).
-static void stopei_access(struct vimsic_file *f, bool write, uint64_t *old)
+static void stopei_access(struct irq_file *f, bool write, uint64_t *old)
 {
     unsigned id = top_identity(f);
 
@@ -144,11 +198,14 @@ bool vimsic_sysreg(struct virqchip *chip, unsigned vcpu, unsigned number, bool w
 {
     struct vaia *v = vaia_of(chip);
     const uint64_t set_clear[2] = {write ? set : 0, write ? clear : 0};
-    struct vimsic_file *f;
+    struct irq_file *f;
     bool known = true;
 
     if (vcpu >= chip->vcpu_count) {
         return false;
+    }
+    if (v->harts[vcpu].in_hardware) {
+        return false; // what the machine's file does not know either
     }
     f = &v->harts[vcpu].file;
     spin_lock(&v->lock);

@@ -158,6 +158,11 @@ void arch_guest_cpu_describe(struct guest_cpu_desc *out)
     *out = (struct guest_cpu_desc){0};
 }
 
+const struct irq_file_ops *arch_irq_files(void)
+{
+    return NULL;
+}
+
 void arch_vm_hide_irq_regs(struct arch_vm *vm)
 {
     vm->no_icc = true;

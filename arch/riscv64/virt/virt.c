@@ -132,11 +132,13 @@ enum status arch_virt_enable(void)
         csr_write(henvcfg, caps_found.henvcfg);
     }
     if (isa_has(ISA_SMSTATEEN) || isa_has(ISA_SSSTATEEN)) {
-        csr_write(0x60C, HSTATEEN_ENVCFG); // hstateen0, which gcc 12 does not know: senvcfg is the guest's
+        // hstateen0, which gcc 12 does not know: senvcfg is the guest's, and so is what an interrupt file has.
+        csr_write(0x60C, HSTATEEN_ENVCFG | (isa_has(ISA_SSAIA) ? HSTATEEN_AIA : 0));
     }
     if (!vtimer_by_host) {
         csr_write(vstimecmp, UINT64_MAX);
     }
+    irq_files_init_cpu();
     csr_write(hgatp, 0);
     asm volatile(".option push\n\t.option arch, +h\n\thfence.gvma\n\thfence.vvma\n\t.option pop" ::
                      : "memory");

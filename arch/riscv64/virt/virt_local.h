@@ -14,9 +14,14 @@ enum status vtimer_create(struct arch_vcpu *av);
 void vtimer_destroy(struct arch_vcpu *av);
 // The calling thread is the one to wake.
 void vtimer_bind(struct arch_vcpu *av);
+struct thread *vtimer_thread(const struct arch_vcpu *av);
 void vtimer_load(struct arch_vcpu *av);
 void vtimer_put(struct arch_vcpu *av);
 bool vtimer_expired(const struct arch_vcpu *av);
 
 // True when entries that another VM left in this CPU's TLB carry the VMID of `vm` too. On the CPU, at load.
 bool vm_shares_vmid(const struct arch_vm *vm, unsigned cpu);
+
+// Guest interrupt files of the machine (irq_files.c): finds this CPU's; and nobody on this CPU waits for his any more.
+void irq_files_init_cpu(void);
+void irq_files_rest(void);

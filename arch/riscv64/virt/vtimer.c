@@ -80,6 +80,11 @@ void vtimer_bind(struct arch_vcpu *av)
     av->vtimer->thread = thread_current();
 }
 
+struct thread *vtimer_thread(const struct arch_vcpu *av)
+{
+    return av->vtimer->thread;
+}
+
 void vtimer_destroy(struct arch_vcpu *av)
 {
     vtimer_unwatch(av);
@@ -129,6 +134,7 @@ void vtimer_watch(struct arch_vcpu *av)
 
 void vtimer_rest(struct arch_vcpu *av)
 {
+    irq_files_rest();
     if (!vtimer_by_host) {
         vtimer_unwatch(av);
     }

@@ -65,6 +65,11 @@ void arch_vm_destroy(struct arch_vm *vm)
     vms[vm->vmid] = NULL;
 }
 
+const struct irq_file_ops *arch_irq_files(void)
+{
+    return NULL;
+}
+
 void arch_vm_hide_irq_regs(struct arch_vm *vm)
 {
     (void)vm;

@@ -51,6 +51,8 @@
 #define HSTATUS_GVA BIT64(6)
 #define HSTATUS_SPV BIT64(7)
 #define HSTATUS_SPVP BIT64(8)
+#define HSTATUS_VGEIN_SHIFT 12
+#define HSTATUS_VGEIN MASK64(12, 6)
 #define HSTATUS_VTVM BIT64(20)
 #define HSTATUS_VTW BIT64(21)
 #define HSTATUS_VSXL_64 (UINT64_C(2) << 32)
@@ -107,4 +109,6 @@ enum cause {
 #define HENVCFG_STCE BIT64(63)
 
 // hstateen0
+#define HSTATEEN_AIA \
+    (BIT64(58) | BIT64(59) | BIT64(60)) // IMSIC, the rest of the AIA, and siselect with sireg
 #define HSTATEEN_ENVCFG BIT64(62)

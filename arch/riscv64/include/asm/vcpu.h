@@ -45,7 +45,8 @@ struct arch_vcpu {
     struct guest_frame start;  // registers while outside
     struct guest_csrs csr;
     struct guest_fp fp;
-    uint32_t fp_cpu; // the CPU whose FP registers are this vCPU's, if it still owns them
+    uint32_t fp_cpu;   // the CPU whose FP registers are this vCPU's, if it still owns them
+    uint32_t file_cpu; // whose guest interrupt file it has, when it has one (virt/irq_files.c)
     bool loaded;
     struct vtimer *vtimer; // virt/vtimer.c
 };

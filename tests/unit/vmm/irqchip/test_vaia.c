@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "arch/host/machine.h"
 #include "tests/unit/vmm/irqchip/aia_bench.h"
 
 #define HARTS 3u
@@ -382,16 +383,142 @@ static void creation(void **state)
     bench.vm.vcpu_count = HARTS;
 }
 
+// ---- files of the machine ----
+
+// One CPU with one file: who has it, and what is in it.
+static struct {
+    struct arch_vcpu *owner;
+    struct irq_file file;
+    bool absent;
+} machine;
+
+static bool machine_load(struct arch_vcpu *av, const struct irq_file *in)
+{
+    assert_null(machine.owner);
+    if (machine.absent) {
+        return false;
+    }
+    machine.owner = av;
+    machine.file = *in;
+    return true;
+}
+
+static void machine_save(struct arch_vcpu *av, struct irq_file *out)
+{
+    assert_ptr_equal(machine.owner, av);
+    *out = machine.file;
+    machine.owner = NULL;
+}
+
+static void machine_post(struct arch_vcpu *av, unsigned id)
+{
+    assert_ptr_equal(machine.owner, av);
+    machine.file.pending[id / 64] |= UINT64_C(1) << id % 64;
+}
+
+static bool machine_pending(struct arch_vcpu *av)
+{
+    assert_ptr_equal(machine.owner, av);
+    return machine.file.pending[0] & machine.file.enable[0];
+}
+
+static int setup_machine(void **state)
+{
+    static const struct irq_file_ops ops = {machine_load, machine_save, machine_post, machine_pending};
+
+    memset(&machine, 0, sizeof(machine));
+    host_irq_files = &ops;
+    return setup(state);
+}
+
+static int teardown_machine(void **state)
+{
+    host_irq_files = NULL;
+    return teardown(state);
+}
+
+// The state goes in at load and comes out at put; what arrives meanwhile goes to the machine.
+static void file_moves(void **state)
+{
+    const struct virqchip_ops *ops = bench.chip->ops;
+    uint64_t old;
+
+    (void)state;
+    open_file(1);
+    aia_set(1, EITHRESHOLD, 99);
+    aia_write(0, FILE_OF(1), 7);
+    assert_true(aia_output(1));
+    ops->load(bench.chip, 1);
+    assert_ptr_equal(machine.owner, &bench.vcpus[1].arch);
+    assert_int_equal(machine.file.delivery, 1);
+    assert_int_equal(machine.file.threshold, 99);
+    assert_int_equal(machine.file.pending[0], UINT64_C(1) << 7);
+    ops->flush(bench.chip, 1);
+    assert_false(bench.vcpus[1].arch.irq_lines & VCPU_LINE_IRQ); // the machine's file has its own way
+    assert_true(ops->pending(bench.chip, 1));
+    assert_false(aia_csr(1, VAIA_CSR_STOPEI, true, 0, &old)); // nothing of it traps
+    machine.file.pending[0] = 0;                              // the guest claims it
+    assert_false(ops->pending(bench.chip, 1));
+    aia_write(0, FILE_OF(1), 200);
+    assert_int_equal(machine.file.pending[3], UINT64_C(1) << (200 - 192));
+    assert_false(bench.notified[1]);
+    aia_write(1, FILE_OF(2), 5); // of another vCPU, which is nowhere: in software
+    assert_int_equal(machine.file.pending[0], 0);
+    ops->put(bench.chip, 1);
+    assert_null(machine.owner);
+    assert_int_equal(aia_get(1, EIP + 6), UINT64_C(1) << (200 - 192));
+    assert_false(aia_output(1)); // held back by the threshold
+    assert_int_equal(aia_get(2, EIP), UINT64_C(1) << 5);
+}
+
+// What was not taken before the vCPU lost the CPU wakes it.
+static void file_put_wakes(void **state)
+{
+    (void)state;
+    open_file(0);
+    bench.chip->ops->load(bench.chip, 0);
+    aia_write(2, FILE_OF(0), 3);
+    assert_false(bench.notified[0]);
+    bench.chip->ops->put(bench.chip, 0);
+    assert_true(bench.notified[0]);
+    assert_true(aia_output(0));
+    assert_int_equal(aia_claim(0), 3);
+}
+
+static void too_few_files(void **state)
+{
+    (void)state;
+    machine.absent = true;
+    open_file(0);
+    bench.chip->ops->load(bench.chip, 0);
+    aia_write(0, FILE_OF(0), 3);
+    assert_true(aia_output(0));
+    assert_true(bench.chip->ops->pending(bench.chip, 0));
+    assert_int_equal(aia_claim(0), 3);
+    bench.chip->ops->put(bench.chip, 0);
+    assert_false(bench.chip->ops->pending(bench.chip, 0));
+}
+
+#define M(f) cmocka_unit_test_setup_teardown(f, setup_machine, teardown_machine)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(messages),     T(lowest_identity_first),
-        T(csr_bits),     T(threshold_holds_back),
-        T(bad_messages), T(byte_orders),
-        T(level_source), T(edge_source),
-        T(sweep),        T(inactive_source_has_nothing),
-        T(save_restore), T(creation),
+        M(file_moves),
+        M(file_put_wakes),
+        M(too_few_files),
+        T(messages),
+        T(lowest_identity_first),
+        T(csr_bits),
+        T(threshold_holds_back),
+        T(bad_messages),
+        T(byte_orders),
+        T(level_source),
+        T(edge_source),
+        T(sweep),
+        T(inactive_source_has_nothing),
+        T(save_restore),
+        T(creation),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
