@@ -141,7 +141,7 @@ disk: $(H)/vmconf guests
 	$(Q)scripts/make_disk $(H)/vmconf $(B) $(CONFIG)
 
 setup:
-	$(Q)scripts/setup --arch $(ARCH),host --tests --checks --fuzz
+	$(Q)scripts/setup --arch $(ARCH),host --tests --checks --fuzz --qemu10
 
 # ---- host: library, vmconf, unit tests, fuzzing ------------------------------------------------------------------
 $(HDEPS)/.ready: $(ready)
@@ -206,7 +206,7 @@ soak: $(ready)
 bench: $(ready)
 	$(Q)$(PYTHON) tests/bench.py $(BENCH)
 test:
-	$(Q)$(PYTHON) tests/run_all.py
+	$(Q)$(PYTHON) tests/run_all.py $(PARTS)
 
 compile_commands.json: private export TARGET_CC = $(CC) $(cflags)
 compile_commands.json: FORCE

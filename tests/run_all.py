@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""make test: everything but the long ones, one part after the other. The last line is "N passed, N failed".
+"""make test: everything but the long ones, one part after the other: run_all.py [PART...]. The last line is
+"N passed, N failed".
 
 Counted are single tests: each check, each cmocka test, each fuzz target, each test of the suite inside the image, each
 scenario. A part that does not even run counts as one failure. Logs: build/test-logs.
@@ -51,14 +52,18 @@ def run(name, command, pattern):
 
 def main():
     os.chdir(TOP)
-    setup = ["scripts/setup", "--arch", f"{ARCH},host", "--tests", "--checks", "--fuzz"]
+    unknown = set(sys.argv[1:]) - {part[0] for part in PARTS}
+    if unknown:
+        sys.exit(f"no such part: {' '.join(unknown)}")
+    setup = ["scripts/setup", "--arch", f"{ARCH},host", "--tests", "--checks", "--fuzz", "--qemu10"]
     results = []
     if subprocess.run([*setup, "--check-only"], capture_output=True).returncode:
         if subprocess.run(setup).returncode:
             results.append(("setup", 0, 1, 0.0))
     if not results:
         for part in PARTS:
-            results.append(run(*part))
+            if len(sys.argv) == 1 or part[0] in sys.argv:
+                results.append(run(*part))
     print("==== summary")
     for name, passed, failed, seconds in results:
         print(f"{'FAILED' if failed else 'ok    '} {name:10} {passed:5} passed {failed:4} failed {seconds:6.0f} s")
