@@ -38,14 +38,10 @@ void balance_idle(unsigned cpu, bool idle)
     }
 }
 
-void balance_crowded(struct run_queue *rq)
+void balance_crowded(struct run_queue *rq, bool crowded)
 {
-    bool crowded = rq->movable > 0;
-
-    if (crowded != atomic_load_explicit(&rq->crowded, memory_order_relaxed)) {
-        atomic_store_explicit(&rq->crowded, crowded, memory_order_relaxed);
-        atomic_fetch_add_explicit(&crowded_count, crowded ? 1u : -1u, memory_order_seq_cst);
-    }
+    atomic_store_explicit(&rq->crowded, crowded, memory_order_relaxed);
+    atomic_fetch_add_explicit(&crowded_count, crowded ? 1u : -1u, memory_order_seq_cst);
 }
 
 // An idle CPU, which nobody else is given until it idles again.

@@ -11,19 +11,6 @@ void runq_init(struct runq *q)
     }
 }
 
-struct thread *runq_pop(struct runq *q)
-{
-    int best = runq_best(q);
-    struct thread *t;
-
-    if (best < 0) {
-        return NULL;
-    }
-    t = list_entry(q->lists[best].next, struct thread, run_node);
-    runq_remove(q, t);
-    return t;
-}
-
 enum runq_verdict runq_decide(const struct runq *q, unsigned prio, bool slice_over)
 {
     int best = runq_best(q);

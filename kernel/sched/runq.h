@@ -13,7 +13,6 @@ struct runq {
 _Static_assert(PRIO_COUNT <= 32);
 
 void runq_init(struct runq *q);
-struct thread *runq_pop(struct runq *q); // the best; NULL when empty
 
 // Behind its equals.
 static inline void runq_push(struct runq *q, struct thread *t)
@@ -46,6 +45,21 @@ static inline int runq_best(const struct runq *q)
 static inline bool runq_has(const struct runq *q, unsigned prio)
 {
     return (q->mask >> prio & 1) != 0;
+}
+
+// The best; the queue is not empty.
+static inline struct thread *runq_pop(struct runq *q)
+{
+    struct list_node *list = &q->lists[runq_best(q)];
+    struct list_node *node = list->next;
+
+    list->next = node->next;
+    node->next->prev = list;
+    list_init(node);
+    if (list_empty(list)) {
+        q->mask &= ~(1u << (list - q->lists));
+    }
+    return list_entry(node, struct thread, run_node);
 }
 
 enum runq_verdict {

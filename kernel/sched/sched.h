@@ -64,20 +64,11 @@ void sched_resched_local(void);
 // sched_wake_deferred() does.
 bool sched_make_ready(struct run_queue *rq, struct thread *t);
 
-// On and off the queue, with the counters; run queue locked.
-void sched_enqueue(struct run_queue *rq, struct thread *t, bool front);
-void sched_dequeue(struct run_queue *rq, struct thread *t);
-
 // Makes the thread that runs there go through a switch soon; run queue locked. Returns as sched_wake_deferred() does.
 bool sched_tell(struct run_queue *rq);
 
 // The timer of thread.refill.
 void sched_refill_fired(struct timer *timer);
-
-// Whether the running guest thread has to trap its idle instruction: decides and publishes it with the run queue locked; the
-// second tells the thread, unlocked.
-bool sched_idle_decide(struct run_queue *rq, struct thread *t);
-void sched_idle_tell(struct thread *t, bool trap);
 
 // Puts the calling thread where its state says and runs the next one. The run queue is locked by the plain form with
 // interrupts masked before; on return (perhaps much later) it is not, and interrupts are masked.
@@ -106,8 +97,60 @@ void balance_idle(unsigned cpu, bool idle);
 // It has just begun to: makes a CPU with a waiting thread that may run here push it. No lock held.
 void balance_ask(unsigned cpu);
 void balance_reset(void);
-// Counts run queues whose `movable` is not 0; run queue locked.
-void balance_crowded(struct run_queue *rq);
+// `movable` has become or ceased to be 0: run queues are counted where it is not. Run queue locked.
+void balance_crowded(struct run_queue *rq, bool crowded);
+
+// ---- inline -----------------------------------------------------------------------------------------------------------
+
+// On and off the queue, with the counters; run queue locked.
+static inline void sched_enqueue(struct run_queue *rq, struct thread *t, bool front)
+{
+    t->state = THREAD_READY;
+    t->movable = t->choices > 1 || !cpumask_test(&t->allowed, rq->cpu);
+    if (front) {
+        runq_push_front(&rq->ready, t);
+    } else {
+        runq_push(&rq->ready, t);
+    }
+    rq->queued++;
+    if (t->movable && rq->movable++ == 0) {
+        balance_crowded(rq, true);
+    }
+}
+
+static inline void sched_dequeued(struct run_queue *rq, struct thread *t)
+{
+    rq->queued--;
+    if (t->movable && --rq->movable == 0) {
+        balance_crowded(rq, false);
+    }
+}
+
+static inline void sched_dequeue(struct run_queue *rq, struct thread *t)
+{
+    runq_remove(&rq->ready, t);
+    sched_dequeued(rq, t);
+}
+
+// Whether the running guest thread has to trap its idle instruction: decides and publishes it with the run queue locked; the
+// second tells the thread, unlocked.
+static inline bool sched_idle_decide(struct run_queue *rq, const struct thread *t)
+{
+    bool trap = rq->active_guests > 1 || rq->queued > 0 || t->server.budget != 0;
+
+    atomic_store_explicit(&rq->lone, t->guest && t->active && !trap, memory_order_relaxed);
+    return t->guest && trap;
+}
+
+static inline void sched_idle_tell(struct thread *t, bool trap)
+{
+    if (t->traps_idle != trap) {
+        t->traps_idle = trap;
+        if (t->ops != NULL && t->ops->trap_idle != NULL) {
+            t->ops->trap_idle(t->arg, trap);
+        }
+    }
+}
 
 // ---- server.c: constant-bandwidth server, pure ------------------------------------------------------------------------
 

@@ -11,11 +11,6 @@
 #include "kernel/log/log.h"
 #include "kernel/sched/sched.h"
 
-static bool is_alone(const struct run_queue *rq)
-{
-    return rq->active_guests <= 1 && rq->queued == 0;
-}
-
 static const struct thread *running_on(const struct run_queue *rq)
 {
     return rq->owner->current;
@@ -28,57 +23,24 @@ static void publish_load(struct run_queue *rq)
     atomic_store_explicit(&rq->load, n, memory_order_relaxed);
 }
 
-void sched_enqueue(struct run_queue *rq, struct thread *t, bool front)
-{
-    t->state = THREAD_READY;
-    t->movable = t->choices > 1 || !cpumask_test(&t->allowed, rq->cpu);
-    if (front) {
-        runq_push_front(&rq->ready, t);
-    } else {
-        runq_push(&rq->ready, t);
-    }
-    rq->queued++;
-    if (t->movable) {
-        rq->movable++;
-        balance_crowded(rq);
-    }
-}
-
-void sched_dequeue(struct run_queue *rq, struct thread *t)
-{
-    runq_remove(&rq->ready, t);
-    rq->queued--;
-    if (t->movable) {
-        rq->movable--;
-        balance_crowded(rq);
-    }
-}
-
 // ---- the switch, run queue locked, interrupts masked ------------------------------------------------------------------
 
-bool sched_idle_decide(struct run_queue *rq, struct thread *t)
+// When the slice timer of this CPU fires next.
+static void slice_arm(struct run_queue *rq, uint64_t at)
 {
-    bool trap = !is_alone(rq) || t->server.budget != 0;
-    bool lone = t->guest && t->active && !trap;
-
-    if (lone != atomic_load_explicit(&rq->lone, memory_order_relaxed)) {
-        atomic_store_explicit(&rq->lone, lone, memory_order_relaxed);
+    if (at == rq->slice_at) {
+        return;
     }
-    return t->guest && trap;
-}
-
-void sched_idle_tell(struct thread *t, bool trap)
-{
-    if (t->traps_idle != trap) {
-        t->traps_idle = trap;
-        if (t->ops != NULL && t->ops->trap_idle != NULL) {
-            t->ops->trap_idle(t->arg, trap);
-        }
+    rq->slice_at = at;
+    if (at != UINT64_MAX) {
+        timer_set(&rq->slice, at);
+    } else {
+        timer_cancel(&rq->slice);
     }
 }
 
-// Arms or stops this CPU's slice timer according to who runs and who waits.
-static void slice_update(struct run_queue *rq, const struct thread *t, uint64_t now)
+// ... as long as somebody waits who may get the CPU at its end, or a budget is being used up.
+__attribute__((noinline)) static void slice_limit(struct run_queue *rq, const struct thread *t, uint64_t now)
 {
     uint64_t at = UINT64_MAX;
 
@@ -90,14 +52,16 @@ static void slice_update(struct run_queue *rq, const struct thread *t, uint64_t 
             at = min_u64(at, now + t->server.left);
         }
     }
-    if (at == rq->slice_at) {
-        return;
-    }
-    rq->slice_at = at;
-    if (at != UINT64_MAX) {
-        timer_set(&rq->slice, at);
-    } else {
-        timer_cancel(&rq->slice);
+    slice_arm(rq, at);
+}
+
+// Arms or stops the slice timer according to who runs and who waits.
+static inline void slice_update(struct run_queue *rq, const struct thread *t, uint64_t now)
+{
+    if (rq->movable > 0 || t->server.budget != 0 || runq_has(&rq->ready, t->prio)) {
+        slice_limit(rq, t, now);
+    } else if (rq->slice_at != UINT64_MAX) {
+        slice_arm(rq, UINT64_MAX);
     }
 }
 
@@ -162,54 +126,52 @@ static bool send_away(struct run_queue *rq, struct thread *t)
     return true;
 }
 
-// Puts the running thread where it belongs and says who runs next.
-static struct thread *pick(struct run_queue *rq, struct thread *prev, bool spent, uint64_t now)
+// The thread that ran until now goes on, or has a place.
+__attribute__((noinline)) static bool stays(struct run_queue *rq, struct thread *prev, bool spent, uint64_t now)
 {
-    struct thread *next;
-
     if (thread_is_idle(rq, prev)) {
-        if (rq->booting) {
-            return prev;
-        }
-    } else if (prev->state == THREAD_RUNNING) {
-        bool away = !cpumask_test(&prev->allowed, rq->cpu) && send_away(rq, prev);
-
-        if (!away && goes_on(rq, prev, spent, now)) {
-            return prev;
-        }
-    } else {
-        prev->slice_left = prev->slice_end > now ? prev->slice_end - now : prev->slice;
+        return rq->booting;
     }
-    do {
-        int best = runq_best(&rq->ready);
+    return !(!cpumask_test(&prev->allowed, rq->cpu) && send_away(rq, prev)) &&
+           goes_on(rq, prev, spent, now);
+}
 
-        if (best < 0) {
+// The best that waits and may run here.
+static inline struct thread *take_best(struct run_queue *rq)
+{
+    struct thread *t;
+
+    do {
+        if (rq->ready.mask == 0) {
             return &rq->idle;
         }
-        next = list_entry(rq->ready.lists[best].next, struct thread, run_node);
-        sched_dequeue(rq, next);
-    } while (!cpumask_test(&next->allowed, rq->cpu) && send_away(rq, next));
-    return next;
+        t = runq_pop(&rq->ready);
+        sched_dequeued(rq, t);
+    } while (t->movable && !cpumask_test(&t->allowed, rq->cpu) && send_away(rq, t));
+    return t;
+}
+
+// Threads that could run elsewhere, or that may not run here, are handed over.
+__attribute__((noinline)) static bool push(struct run_queue *rq, struct thread *t)
+{
+    bool trap;
+
+    balance_push(rq);
+    spin_lock_masked(&rq->lock);
+    trap = sched_idle_decide(rq, t);
+    publish_load(rq);
+    spin_unlock_masked(&rq->lock);
+    return trap;
 }
 
 // What remains to be done without the lock, on the stack of who runs now.
-static void finish(struct run_queue *rq, struct thread *t, bool trap, bool switched)
+static inline void finish(struct run_queue *rq, struct thread *t, bool trap)
 {
-    if (switched && t->ops != NULL && t->ops->switch_in != NULL) {
-        t->ops->switch_in(t->arg);
-    }
     if (rq->movable > 0 || !list_empty(&rq->leaving)) {
-        balance_push(rq);
-        spin_lock_masked(&rq->lock);
-        trap = sched_idle_decide(rq, t);
-        publish_load(rq);
-        spin_unlock_masked(&rq->lock);
+        trap = push(rq, t);
     }
     if (t->guest) {
         sched_idle_tell(t, trap);
-    }
-    if (switched && thread_is_idle(rq, t) && !rq->booting) {
-        balance_ask(rq->cpu);
     }
 }
 
@@ -221,19 +183,47 @@ void sched_switched(void)
     bool trap = sched_idle_decide(rq, t);
 
     spin_unlock_masked(&rq->lock);
-    finish(rq, t, trap, true);
+    if (t->ops != NULL && t->ops->switch_in != NULL) {
+        t->ops->switch_in(t->arg);
+    }
+    finish(rq, t, trap);
+    if (thread_is_idle(rq, t) && !rq->booting) {
+        balance_ask(rq->cpu);
+    }
 }
 
-static void publish(struct run_queue *rq, const struct thread *t)
+static inline void publish(struct run_queue *rq, const struct thread *t)
 {
     bool idle = thread_is_idle(rq, t);
 
     atomic_store_explicit(&rq->level, idle && rq->booting ? LEVEL_BOOTING : t->prio, memory_order_relaxed);
+    atomic_store_explicit(&rq->load, rq->queued + (idle ? 0u : 1u), memory_order_relaxed);
     if (idle || rq->idling) { // claimed meanwhile, it is to be found again
         balance_idle(rq->cpu, idle && !rq->booting);
         rq->idling = idle;
     }
-    publish_load(rq);
+}
+
+// Nobody better: it goes on. Unlocks.
+__attribute__((noinline)) static void keep(struct run_queue *rq, struct thread *t, uint64_t now)
+{
+    bool trap;
+
+    t->state = THREAD_RUNNING;
+    publish(rq, t);
+    slice_update(rq, t, now);
+    trap = sched_idle_decide(rq, t);
+    spin_unlock_masked(&rq->lock);
+    finish(rq, t, trap);
+}
+
+// It is not `prev` that runs from now on.
+static inline void account(struct thread *prev, struct thread *next, uint64_t now)
+{
+    prev->off_since = now;
+    next->wait_ticks += now - next->off_since;
+    next->slice_end = now + next->slice_left;
+    next->state = THREAD_RUNNING;
 }
 
 void sched_switch_locked(struct cpu *cpu)
@@ -242,28 +232,26 @@ void sched_switch_locked(struct cpu *cpu)
     struct thread *prev = cpu->current;
     uint64_t now = arch_time_now();
     uint64_t ran = now - rq->switched_at;
-    struct thread *next;
+    bool spent = prev->server.budget != 0 && server_charge(&prev->server, ran);
+    struct thread *next = prev;
 
     rq->switched_at = now;
     prev->run_ticks += ran;
-    next = pick(rq, prev, server_charge(&prev->server, ran), now);
     cpu->need_resched = false;
-    if (next != prev) {
-        prev->off_since = now;
-        next->wait_ticks += now - next->off_since;
-        next->slice_end = now + next->slice_left;
-        cpu->current = next;
+    if (prev->state != THREAD_RUNNING) {
+        prev->slice_left = prev->slice_end > now ? prev->slice_end - now : prev->slice;
+        next = take_best(rq);
+    } else if (!stays(rq, prev, spent, now)) {
+        next = take_best(rq);
     }
-    next->state = THREAD_RUNNING;
-    publish(rq, next);
-    slice_update(rq, next, now);
     if (next == prev) {
-        bool trap = sched_idle_decide(rq, prev);
-
-        spin_unlock_masked(&rq->lock);
-        finish(rq, prev, trap, false);
+        keep(rq, prev, now);
         return;
     }
+    account(prev, next, now);
+    cpu->current = next;
+    publish(rq, next);
+    slice_update(rq, next, now);
     arch_context_switch(&prev->ctx, &next->ctx);
     sched_switched();
 }
