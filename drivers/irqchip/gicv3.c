@@ -36,6 +36,7 @@ enum gicr_reg { // RD_base frame; the SGI frame follows and has the distributor'
 #define GICR_TYPER_LAST BIT64(4)
 #define GICR_WAKER_PROCESSOR_SLEEP BIT64(1)
 #define GICR_WAKER_CHILDREN_ASLEEP BIT64(2)
+#define SGI1R_INTID_SHIFT 24
 #define PIDR2_ARCH(v) ((v) >> 4 & 0xf)
 
 #define REGION_MAX (HW_REGS_MAX - 1)
@@ -47,6 +48,7 @@ static volatile void *frames[CPU_MAX]; // RD_base of every redistributor found
 static unsigned frame_count;
 static uint64_t stride;                // of redistributors, 0: as their type says
 static volatile void *redist[CPU_MAX]; // RD_base by CPU index, set by each CPU itself
+static uint64_t sgi_target[CPU_MAX];   // likewise, for ICC_SGI1R_EL1; 0: not set up
 
 // MPIDR affinity packed as in GICR_TYPER: aff3.aff2.aff1.aff0, eight bits each.
 static uint32_t affinity_of(uint64_t hw_id)
@@ -162,23 +164,22 @@ static bool gicv3_is_pending(unsigned irq)
 
 static void gicv3_send_ipi(unsigned cpu, unsigned ipi)
 {
-    const struct cpu *target = cpu_get(cpu);
-
-    if (!target || ipi >= GIC_SGI_COUNT) {
+    if (cpu >= CPU_MAX || !sgi_target[cpu]) {
         return;
     }
-
-    uint64_t aff = affinity_of(target->hw_id);
-    uint64_t sgi1r = BIT64(aff & 0xf)            // TargetList
-                     | (aff >> 8 & 0xff) << 16   // Aff1
-                     | (uint64_t)ipi << 24       // INTID
-                     | (aff >> 16 & 0xff) << 32  // Aff2
-                     | (aff >> 4 & 0xf) << 44    // RS: which sixteen of Aff0
-                     | (aff >> 24 & 0xff) << 48; // Aff3
-
     gic_dsb_ishst();
-    write_icc_sgi1r(sgi1r);
+    write_icc_sgi1r(sgi_target[cpu] | (uint64_t)ipi << SGI1R_INTID_SHIFT);
     gic_isb(); // the SGI leaves now, not with the next exception
+}
+
+// ICC_SGI1R_EL1 with one CPU as its target (IHI 0069, 12.2.23).
+static uint64_t sgi_target_of(uint32_t aff)
+{
+    return BIT64(aff & 0xf)                      // TargetList
+           | (uint64_t)(aff >> 8 & 0xff) << 16   // Aff1
+           | (uint64_t)(aff >> 16 & 0xff) << 32  // Aff2
+           | (uint64_t)(aff >> 4 & 0xf) << 44    // RS: which sixteen of Aff0
+           | (uint64_t)(aff >> 24 & 0xff) << 48; // Aff3
 }
 
 // ---- set-up ----------------------------------------
@@ -286,6 +287,7 @@ static enum status gicv3_init_cpu(void)
     }
     init_cpu_interface();
     gicv3_virt_init_cpu();
+    sgi_target[cpu->index] = sgi_target_of(affinity_of(cpu->hw_id));
     return OK;
 }
 

@@ -123,6 +123,11 @@ void ipi_send(unsigned cpu, enum ipi ipi)
     chip->send_ipi(cpu, (unsigned)ipi);
 }
 
+void ipi_kick(unsigned cpu)
+{
+    chip->send_ipi(cpu, IPI_KICK);
+}
+
 void ipi_send_all_but_self(enum ipi ipi)
 {
     unsigned self = this_cpu()->index;
@@ -219,6 +224,9 @@ static void dispatch_ipi(const struct irqchip_ops *c, struct cpu *cpu, unsigned 
 {
     c->eoi(irq);
     c->deactivate(irq);
+    if (irq == c->ipi_base + IPI_KICK) {
+        return;
+    }
     cpu->irq_depth = 1; // interrupts stay masked: there is no second level
     ipi_handle(cpu);
     cpu->irq_depth = 0;

@@ -58,11 +58,13 @@ enum ipi {
     IPI_RESCHED,
     IPI_CALL,
     IPI_STOP,
-    IPI_KICK, // nothing but the exit from a guest that it causes
+    IPI_KICK, // nothing but the exit from a guest that it causes; by ipi_kick()
     IPI_COUNT
 };
 void ipi_send(unsigned cpu, enum ipi ipi);
 void ipi_send_all_but_self(enum ipi ipi);
+// IPI_KICK: there is nothing to remember. The CPU is online.
+void ipi_kick(unsigned cpu);
 // Runs fn(ctx) on `cpu` in interrupt context and waits for it. With interrupts masked, calls of others are served meanwhile, on
 // the caller's stack: it holds no lock then.
 enum status cpu_call(unsigned cpu, void (*fn)(void *ctx), void *ctx);

@@ -385,7 +385,7 @@ static bool wake(struct thread *t, bool kick)
             if (thread_is_idle(rq, t)) {
                 ipi_send(rq->cpu, IPI_RESCHED);
             } else if (kick && t->state == THREAD_RUNNING) {
-                ipi_send(rq->cpu, IPI_KICK);
+                ipi_kick(rq->cpu);
             }
         }
         spin_unlock_masked(&rq->lock);
@@ -403,6 +403,16 @@ void thread_wake(struct thread *t)
 {
     if (wake(t, false)) {
         sched_resched_local();
+    }
+}
+
+// Another home is published before the thread runs there, and what the caller stored before is seen there then.
+void thread_interrupt(const struct thread *t)
+{
+    unsigned cpu = atomic_load_explicit(&t->cpu, memory_order_seq_cst);
+
+    if (cpu != this_cpu()->index) {
+        ipi_kick(cpu);
     }
 }
 

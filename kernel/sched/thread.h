@@ -139,6 +139,10 @@ void thread_urge(struct thread *t, const _Atomic uint32_t *why, uint32_t bits);
 // Unless one of the bits is set again. What the thread has used beyond its budget counts now.
 void thread_calm(const _Atomic uint32_t *why, uint32_t bits);
 
+// Only the interruption, for one that does not block before it has seen what the caller stored: the CPU that it runs on, if
+// it does, takes an interrupt. No lock.
+void thread_interrupt(const struct thread *t);
+
 // From now on only on these CPUs, soon (thread_migrate(): on that one). E_INVAL when none of them is online. Any thread; not
 // for workers that count on their CPU.
 enum status thread_set_allowed(struct thread *t, const struct cpumask *allowed);

@@ -246,18 +246,24 @@ static void run_host_irq(struct arch_vcpu *av)
     }
 }
 
-static enum vcpu_verdict run_requests(struct arch_vcpu *av)
+static void flush_irqs(struct vcpu *v)
 {
-    struct vcpu *v = vcpu_of(av);
-    uint32_t bits = atomic_exchange_explicit(&av->requests, 0, memory_order_acquire);
+    struct virqchip *chip = v->vm->irqchip;
 
+    if (chip) {
+        chip->ops->flush(chip, v->index);
+    }
+}
+
+__attribute__((noinline)) static enum vcpu_verdict requests_beyond_irq(struct vcpu *v, uint32_t bits)
+{
     // Urgent: before it gives way to others, which might take long.
     if (bits & VCPU_REQ_STOP) {
         return VCPU_LEAVE;
     }
     if (bits & VCPU_REQ_PAUSE) {
         // Looked at outside: only there all registers are in memory.
-        atomic_fetch_or_explicit(&av->requests, bits & (VCPU_REQ_IRQ | VCPU_REQ_RESCHED),
+        atomic_fetch_or_explicit(&v->arch.requests, bits & (VCPU_REQ_IRQ | VCPU_REQ_RESCHED),
                                  memory_order_relaxed);
         v->resume = true;
         return VCPU_LEAVE;
@@ -265,9 +271,21 @@ static enum vcpu_verdict run_requests(struct arch_vcpu *av)
     if (bits & VCPU_REQ_RESCHED) {
         sched_preempt();
     }
-    if ((bits & VCPU_REQ_IRQ) && v->vm->irqchip) {
-        v->vm->irqchip->ops->flush(v->vm->irqchip, v->index);
+    if (bits & VCPU_REQ_IRQ) {
+        flush_irqs(v);
     }
+    return VCPU_RESUME;
+}
+
+static enum vcpu_verdict run_requests(struct arch_vcpu *av)
+{
+    struct vcpu *v = vcpu_of(av);
+    uint32_t bits = atomic_exchange_explicit(&av->requests, 0, memory_order_acquire);
+
+    if (bits != VCPU_REQ_IRQ) {
+        return requests_beyond_irq(v, bits);
+    }
+    flush_irqs(v);
     return VCPU_RESUME;
 }
 

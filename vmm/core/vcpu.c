@@ -160,7 +160,11 @@ static bool vcpu_has_event(struct vcpu *v)
     struct virqchip *chip = v->vm->irqchip;
     uint32_t lines;
 
-    if (vcpu_asked(v, VCPU_REQ_STOP | VCPU_REQ_PAUSE) || (chip && chip->ops->pending(chip, v->index))) {
+    // In one order with the store of `state` in vcpu_idle(): whoever does not see it waiting is seen here.
+    if (atomic_load_explicit(&v->arch.requests, memory_order_seq_cst) != 0) {
+        return true;
+    }
+    if (chip && chip->ops->pending(chip, v->index)) {
         return true;
     }
     lines = arch_vcpu_timer_lines(&v->arch);
@@ -170,11 +174,11 @@ static bool vcpu_has_event(struct vcpu *v)
 
 void vcpu_idle(struct vcpu *v)
 {
-    v->state = VCPU_WAITING;
+    atomic_store_explicit(&v->state, VCPU_WAITING, memory_order_seq_cst);
     while (!vcpu_has_event(v)) {
         thread_block();
     }
-    v->state = VCPU_RUNNING;
+    atomic_store_explicit(&v->state, VCPU_RUNNING, memory_order_relaxed);
 }
 
 static void unload(struct vcpu *v)
@@ -385,12 +389,16 @@ void vcpu_request(struct vcpu *v, uint32_t bits)
         tell_at_once(v, bits);
         return;
     }
-    old = atomic_fetch_or_explicit(&v->arch.requests, bits, memory_order_release);
-
+    old = atomic_fetch_or_explicit(&v->arch.requests, bits, memory_order_seq_cst);
     if (v->thread == thread_current() || (old & bits) == bits) {
         return; // it looks before its next entry, or somebody has told it already
     }
-    thread_kick(v->thread);
+    // One that does not wait looks at its requests before it does, or before its next entry: it has to leave the guest.
+    if (atomic_load_explicit(&v->state, memory_order_seq_cst) == VCPU_RUNNING) {
+        thread_interrupt(v->thread);
+    } else {
+        thread_kick(v->thread);
+    }
 }
 
 enum status vcpu_call(struct vcpu *v, void (*fn)(struct vcpu *v, void *ctx), void *ctx, uint64_t ticks)

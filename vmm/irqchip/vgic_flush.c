@@ -267,13 +267,18 @@ static void apply_posts(struct vgic_cpu *cpu)
 
 // ---- entry points -----------------------------------------------------------------------------------------
 
+// Pairs with the release in vgic_post().
+static uint32_t take_events(struct vgic_cpu *cpu)
+{
+    return atomic_exchange_explicit(&cpu->events, 0, memory_order_acquire);
+}
+
 void vgic_look(void *arg)
 {
     struct vgic_cpu *cpu = arg;
-    // As in flush().
-    uint32_t events = atomic_exchange_explicit(&cpu->events, 0, memory_order_acquire);
+    uint32_t events = take_events(cpu);
 
-    if (events & VGIC_EV_POST) {
+    if (events & (VGIC_EV_POST | VGIC_EV_SGI)) {
         apply_posts(cpu);
     }
     spin_lock(&cpu->frame.vgic->lock);
@@ -284,15 +289,13 @@ void vgic_look(void *arg)
     }
 }
 
-static void flush(struct vgic_cpu *cpu)
+static void flush(struct vgic_cpu *cpu, uint32_t events)
 {
     struct vgic *g = cpu->frame.vgic;
-    // Pairs with the release in vgic_post().
-    uint32_t events = atomic_exchange_explicit(&cpu->events, 0, memory_order_acquire);
     uint32_t ready;
     bool locked;
 
-    if (events & VGIC_EV_POST) {
+    if (events & (VGIC_EV_POST | VGIC_EV_SGI)) {
         apply_posts(cpu);
     }
     locked = ((atomic_load_explicit(&cpu->ready, memory_order_relaxed) | cpu->backlog) & ~1u) || cpu->spi_lrs;
@@ -314,9 +317,16 @@ static void flush(struct vgic_cpu *cpu)
 void vgic_flush(struct virqchip *chip, unsigned vcpu)
 {
     struct vgic_cpu *cpu = &vgic_of(chip)->cpus[vcpu];
+    uint32_t events;
 
-    if (cpu->loaded && atomic_load_explicit(&cpu->events, memory_order_relaxed)) {
-        flush(cpu);
+    if (!cpu->loaded || !atomic_load_explicit(&cpu->events, memory_order_relaxed)) {
+        return;
+    }
+    events = take_events(cpu);
+    if (events == VGIC_EV_SGI) {
+        vgic_sgi_offer(cpu);
+    } else {
+        flush(cpu, events);
     }
 }
 
@@ -325,6 +335,6 @@ void vgic_maintenance(struct virqchip *chip, unsigned vcpu)
     struct vgic_cpu *cpu = &vgic_of(chip)->cpus[vcpu];
 
     if (cpu->loaded) {
-        flush(cpu);
+        flush(cpu, take_events(cpu));
     }
 }

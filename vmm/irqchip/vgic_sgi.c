@@ -15,7 +15,6 @@
 #define SGI_IRM BIT64(40)
 #define SGI_CLUSTER 16u
 #define SGI_AFF1_SHIFT 16
-#define SGI_AFF1_MASK MASK64(SGI_AFF1_SHIFT, 8)
 #define SGI_FIELDS_ELSEWHERE \
     (SGI_IRM | MASK64(32, 8) | MASK64(SGI_RS_SHIFT, 4) | MASK64(48, 8)) // Aff2, RS, Aff3
 
@@ -32,7 +31,19 @@ static void send_to_self(struct vgic_cpu *self, unsigned irq, unsigned group)
 static void send_to(struct vgic_cpu *cpu, unsigned irq, unsigned group)
 {
     atomic_fetch_or_explicit(&cpu->sgi[group], vgic_bit(irq), memory_order_relaxed);
-    vgic_post(cpu, VGIC_EV_POST);
+    vgic_post(cpu, group ? VGIC_EV_SGI : VGIC_EV_POST);
+}
+
+void vgic_sgi_offer(struct vgic_cpu *cpu)
+{
+    uint32_t sent = atomic_exchange_explicit(&cpu->sgi[1], 0, memory_order_relaxed);
+
+    for (; sent; sent &= sent - 1) {
+        unsigned irq = (unsigned)__builtin_ctz(sent);
+
+        cpu->priv.latched |= vgic_bit(irq);
+        vgic_private_offer(cpu, irq);
+    }
 }
 
 static void send_to_others(struct vgic *g, unsigned self, unsigned irq, unsigned group)
@@ -137,16 +148,22 @@ __attribute__((noinline)) static void send_any(struct vgic *g, unsigned vcpu, un
     }
 }
 
-// A vCPU's SGI to itself alone needs none of the loops, nor their registers.
+// An SGI to one vCPU needs none of the loops, nor their registers.
 void vgic_send_sgi(struct virqchip *chip, unsigned vcpu, unsigned which, uint64_t value)
 {
     struct vgic *g = vgic_of(chip);
-    uint64_t place = value & (SGI_FIELDS_ELSEWHERE | SGI_AFF1_MASK | SGI_TARGET_MASK);
+    uint32_t list = (uint32_t)value & SGI_TARGET_MASK;
+    unsigned irq = (unsigned)(value >> SGI_INTID_SHIFT & 0xf);
+    unsigned target;
 
-    if (!g->v2 && which != GIC_WHICH_DIR &&
-        place == ((uint64_t)(vcpu / SGI_CLUSTER) << SGI_AFF1_SHIFT | UINT64_C(1) << vcpu % SGI_CLUSTER)) {
-        send_to_self(&g->cpus[vcpu], (unsigned)(value >> SGI_INTID_SHIFT & 0xf), which == 0);
-    } else {
+    if (g->v2 || which == GIC_WHICH_DIR || (value & SGI_FIELDS_ELSEWHERE) || !list || (list & (list - 1))) {
         send_any(g, vcpu, which, value);
+        return;
+    }
+    target = (unsigned)(value >> SGI_AFF1_SHIFT & 0xff) * SGI_CLUSTER + (unsigned)__builtin_ctz(list);
+    if (target == vcpu) {
+        send_to_self(&g->cpus[vcpu], irq, which == 0);
+    } else if (target < chip->vcpu_count) {
+        send_to(&g->cpus[target], irq, which == 0);
     }
 }

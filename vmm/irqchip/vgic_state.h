@@ -76,6 +76,7 @@ enum vgic_op {
 // Bits of vgic_cpu.events.
 #define VGIC_EV_LOOK 1u // `ready` has grown, or an interrupt in a list register changed
 #define VGIC_EV_POST 2u // post[], sgi[], prio[] or lines have changed
+#define VGIC_EV_SGI 4u  // sgi[1] has
 
 struct vgic_block {
     uint32_t enabled;
@@ -359,6 +360,9 @@ void vgic_maintenance(struct virqchip *chip, unsigned vcpu);
 
 // A private interrupt was latched on the owner's CPU: into a list register at once when that is simple.
 void vgic_private_offer(struct vgic_cpu *cpu, unsigned irq);
+
+// SGIs of group 1 were sent to this vCPU, on its own CPU.
+void vgic_sgi_offer(struct vgic_cpu *cpu);
 
 // An SPI's line was changed on the CPU of the vCPU that it concerns, in one of its exits: straight into
 // its list registers when that is simple. False: the ordinary way. Lock held, interrupts masked.
