@@ -38,12 +38,12 @@ FUZZCC  := clang
 warnings := -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Wundef -Wvla -Wcast-qual -Wmissing-prototypes \
             -Wswitch-enum -Werror
 common-flags := -std=gnu2x -g $(warnings) -I. -ffile-prefix-map=$(CURDIR)=. -MMD -MP -fno-common
-cflags = $(common-flags) -O2 -Iarch/$(ARCH)/include -nostdinc -isystem $(DEPS)/include \
+cflags = $(common-flags) -Os -Iarch/$(ARCH)/include -nostdinc -isystem $(DEPS)/include \
          -isystem $(shell $(CC) -print-file-name=include) -ffreestanding -fno-pic -fno-omit-frame-pointer \
          -ffunction-sections -fdata-sections -fstack-protector-strong -mstack-protector-guard=global \
-         -DLODGE_VERSION='"$(VERSION)"' -DLODGE_ARCH='"$(ARCH)"' $(if $(DEBUG),-DLODGE_DEBUG=1,-DLODGE_DEBUG=0) $(arch-cflags)
+         -DLODGE_VERSION='"$(VERSION)"' -DLODGE_ARCH='"$(ARCH)"' -DLODGE_ALL_BOARDS=0 $(if $(DEBUG),-DLODGE_DEBUG=1,-DLODGE_DEBUG=0) $(arch-cflags)
 host-flags := $(common-flags) -O1 -Iarch/host/include -isystem $(HDEPS)/include -D_GNU_SOURCE -DLODGE_DEBUG=1 \
-              -DLODGE_VERSION='"host"' -DLODGE_ARCH='"aarch64"' -fno-omit-frame-pointer
+              -DLODGE_VERSION='"host"' -DLODGE_ARCH='"aarch64"' -DLODGE_ALL_BOARDS=1 -fno-omit-frame-pointer
 sanitize := -fsanitize=address,undefined -fno-sanitize-recover=all
 
 # ---- what there is -----------------------------------------------------------------------------------------------
@@ -70,17 +70,16 @@ $(B)/.flags: private export NOW = $(CC) $(filter-out -DLODGE_VERSION=%,$(cflags)
 $(B)/.version: private export NOW = $(VERSION)
 $(B)/kernel/main.o: $(B)/.version
 
-# What runs once or at human speed is small rather than fast.
-cold := kernel/lib/toml% kernel/fs/% kernel/dev/fdt_boot% kernel/dev/fdt_enum% kernel/dev/block% kernel/dev/probe% kernel/log/% kernel/shell/% kernel/mm/vmap.% kernel/main.% vmm/config/% \
-        vmm/firmware/% vmm/loader/% vmm/manage/% vmm/backend/char_% vmm/devices/vpl031.% vmm/irqchip/vgic_save.% \
-        arch/$(ARCH)/boot/% arch/$(ARCH)/virt/a64_% arch/$(ARCH)/virt/idregs.% drivers/serial/% drivers/pci/%
-# What every exit runs: the architecture may have cheaper frames for it.
-hot := arch/$(ARCH)/virt/% vmm/core/run.% vmm/core/vreg.% vmm/core/io_bus.% vmm/core/vcpu.% vmm/irqchip/% vmm/devices/% vmm/virtio/virtio_mmio.% \
-       kernel/irq/% kernel/sched/% kernel/sync/% kernel/time/% drivers/irqchip/%
+# Small is the rule. What every exit runs is fast, and the architecture may have cheaper frames for it; so is what moves data.
+hot := arch/$(ARCH)/virt/% vmm/core/run.% vmm/core/vreg.% vmm/core/io_bus.% vmm/core/vcpu.% vmm/irqchip/% vmm/devices/% \
+       vmm/virtio/virtio_mmio.% kernel/irq/% kernel/sched/% kernel/sync/% kernel/time/% drivers/irqchip/%
+fast := $(hot) arch/$(ARCH)/cpu/% arch/$(ARCH)/mmu/% kernel/cpu/% kernel/dev/fdt_read.% kernel/lib/early_map.% kernel/mm/p% \
+        vmm/core/call.% vmm/core/gmem.% vmm/core/stolen.% vmm/virtio/virt% vmm/backend/blk_ram.% vmm/manage/guest_irqs.%
+slow := vmm/irqchip/vgic_save.% arch/$(ARCH)/virt/a64_% arch/$(ARCH)/virt/idregs.%
 $(B)/%.o: %.c $(B)/.flags | $(ready)
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(CC) $(cflags) $(if $(filter $(hot),$<),$(arch-hot-cflags)) $(if $(filter $(cold),$(filter-out vmm/manage/guest_irqs.c,$<)),-Os) -c -o $@ $<
+	$(Q)$(CC) $(cflags) $(if $(filter $(hot),$<),$(arch-hot-cflags)) $(if $(filter $(fast),$(filter-out $(slow),$<)),-O2) -c -o $@ $<
 
 $(B)/%.o: %.S $(B)/.flags | $(ready)
 	@mkdir -p $(@D)

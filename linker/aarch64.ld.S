@@ -17,16 +17,15 @@ SECTIONS
     . = IMAGE_VA;
     image_start = .;
     .text : {
-        KEEP(*(.head))
-        . = ALIGN(4096);
         idmap_start = .;
+        KEEP(*(.head))
         *(.idmap)
         idmap_end = .;
         . = ALIGN(2048);
         *(.vectors)
         *(.text .text.*)
-        . = ALIGN(4096);
     } :text
+    . = ALIGN(4096);
     text_end = .;
 
     .rodata : {

@@ -20,8 +20,8 @@ SECTIONS
         KEEP(*(.head))
         *(.vectors)
         *(.text .text.*)
-        . = ALIGN(4096);
     } :text
+    . = ALIGN(4096);
     text_end = .;
 
     .rodata : {

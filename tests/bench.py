@@ -222,7 +222,7 @@ def switch_cost(s):
 def image_size(elf):
     out = subprocess.run([f"{CROSS}size", "-A", elf], stdout=subprocess.PIPE, text=True, check=True).stdout
     sizes = {w[0]: int(w[1]) for w in map(str.split, out.splitlines()) if len(w) == 3 and w[1].isdigit()}
-    return sum(sizes.get(s, 0) for s in (".text", ".rodata", ".lodge_symbols"))
+    return sum(sizes.get(s, 0) for s in (".text", ".rodata", "shell_commands", "drivers", ".lodge_symbols"))
 
 
 def entry(s):

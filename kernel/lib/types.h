@@ -47,6 +47,10 @@ static inline gva_t gva(uint64_t v)
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
+// Whether this build makes virtual boards of an architecture, a literal: an image those of its own, which keeps the other
+// boards' parts out of it; the host builds all.
+#define BOARD_BUILT(arch) (LODGE_ALL_BOARDS || __builtin_strcmp(LODGE_ARCH, arch) == 0)
+
 // For a large object that its owner initialises: it has arbitrary contents at start, while other static data are zero.
 #define UNCLEARED __attribute__((section(".noinit")))
 

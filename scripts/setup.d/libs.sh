@@ -50,7 +50,8 @@ build_zlib() {
     # Whoever includes it must see the structures the library was built with.
     { printf '#ifndef Z_SOLO\n#define Z_SOLO\n#endif\n'; cat "$src/zconf.h"; } >"$DEPS/include/zconf.h"
     # shellcheck disable=SC2046
-    compile libz "-DZ_SOLO -I$src" $(printf "$src/%s.c\n" inflate inftrees inffast adler32 crc32 zutil)
+    compile libz "-DZ_SOLO -I$src" $(printf "$src/%s.c\n" inflate inftrees adler32 crc32 zutil)
+    compile libz "-DZ_SOLO -I$src -O2" "$src/inffast.c" # where a compressed kernel spends its time
     archive libz
 }
 

@@ -41,7 +41,7 @@ declare -A CC_PACKAGE=(
 )
 
 # No library may touch a floating point or vector register: the guests' live in them.
-TARGET_CFLAGS="-std=gnu2x -O2 -g -ffreestanding -ffunction-sections -fdata-sections -fno-pic -fno-common
+TARGET_CFLAGS="-std=gnu2x -Os -g -ffreestanding -ffunction-sections -fdata-sections -fno-pic -fno-common
     -fno-omit-frame-pointer -fstack-protector-strong -mstack-protector-guard=global"
 declare -A ARCH_CFLAGS=(
     [aarch64]="$TARGET_CFLAGS -mgeneral-regs-only -mno-outline-atomics -mbranch-protection=bti -mstrict-align"

@@ -12,10 +12,13 @@
 
 static const struct fdt_arch *arch_of(const struct vm_fdt_input *in)
 {
-    static const struct fdt_arch *const all[] = {&fdt_arch_aarch64, &fdt_arch_riscv64};
+    static const struct fdt_arch *const all[] = {
+        BOARD_BUILT("aarch64") ? &fdt_arch_aarch64 : NULL,
+        BOARD_BUILT("riscv64") ? &fdt_arch_riscv64 : NULL,
+    };
 
     for (unsigned i = 0; i < ARRAY_SIZE(all); i++) {
-        if (strcmp(all[i]->arch, in->arch ? in->arch : "aarch64") == 0) {
+        if (all[i] && strcmp(all[i]->arch, in->arch ? in->arch : "aarch64") == 0) {
             return all[i];
         }
     }

@@ -22,10 +22,13 @@ typedef enum status (*device_create)(struct vm *vm, struct vm_board *board, cons
 
 const struct board_parts *board_parts(void)
 {
-    static const struct board_parts *const all[] = {&board_parts_aarch64, &board_parts_riscv64};
+    static const struct board_parts *const all[] = {
+        BOARD_BUILT("aarch64") ? &board_parts_aarch64 : NULL,
+        BOARD_BUILT("riscv64") ? &board_parts_riscv64 : NULL,
+    };
 
     for (unsigned i = 0; i < ARRAY_SIZE(all); i++) {
-        if (strcmp(all[i]->arch, LODGE_ARCH) == 0) {
+        if (all[i] && strcmp(all[i]->arch, LODGE_ARCH) == 0) {
             return all[i];
         }
     }

@@ -7,10 +7,14 @@
 
 const struct board *board_find(const char *arch)
 {
-    static const struct board *const boards[] = {&board_aarch64, &board_riscv64, &board_x86_64};
+    static const struct board *const boards[] = {
+        BOARD_BUILT("aarch64") ? &board_aarch64 : NULL,
+        BOARD_BUILT("riscv64") ? &board_riscv64 : NULL,
+        BOARD_BUILT("x86_64") ? &board_x86_64 : NULL,
+    };
 
     for (unsigned i = 0; arch && i < ARRAY_SIZE(boards); i++) {
-        if (strcmp(boards[i]->arch, arch) == 0) {
+        if (boards[i] && strcmp(boards[i]->arch, arch) == 0) {
             return boards[i];
         }
     }
