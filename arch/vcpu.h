@@ -36,7 +36,8 @@ struct vcpu_exit {
     union {
         struct {
             gpa_t gpa;
-            bool exec; // instruction fetch: no device can answer
+            bool exec;    // instruction fetch: no device can answer
+            bool refused; // no device has, upcall mmio() says
             union {
                 struct {
                     uint64_t unused_offset;

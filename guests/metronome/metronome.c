@@ -20,8 +20,9 @@ void guest_main(void)
         if (n == seen) {
             continue; // something else woke us
         }
-        // Tick n was due n periods after the start; the start was read a moment before the timer was set.
-        uint64_t late = time_now() - (start + n * period);
+        // Tick n was due n periods after the start; the start was read a moment before the timer was set. The first of
+        // those that are taken now is the latest.
+        uint64_t late = time_now() - (start + (seen + 1) * period);
         missed += n - seen - 1;
         latest = late > latest ? late : latest;
         seen = n;

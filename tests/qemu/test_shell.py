@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The management shell on the shared console: keys, completion, listings, JSON."""
-from lodge import FACTS, Image, Machine, vm
+from lodge import ARCH, FACTS, Image, Machine, vm
 from scenarios import host
 from test_lifecycle import PROMPT, command, rows, to_shell
 
@@ -78,6 +78,17 @@ def test_registers_of_a_running_vcpu():
         command(m, "vcpu regs alpha 7", r"vcpu regs: ")
 
 
+def test_exits_of_the_architecture_count():
+    """Such that never reach the core: firmware calls that the architecture answers by itself."""
+    hostile = {"aarch64": vm("alpha", "redteam", "32M", boot='cmdline = "case=hypercall-flood"'),
+               "riscv64": vm("alpha", "rvteam")}[ARCH]
+    with Machine(Image(host(console="merged") + hostile + vm("beta", "heartbeat"))) as m:
+        m.expect(r"\[alpha\] (?:redteam hypercall-flood: PASS|rvteam: \d+ of)")
+        to_shell(m)
+        done = {r["reason"]: r["count"] for r in rows(m, "exits alpha")}["done"]
+        assert done >= (200_000 if ARCH == "aarch64" else 5), done
+
+
 def test_exit_times():
     with Machine(Image(TOML)) as m:
         up(m)
@@ -125,3 +136,41 @@ def test_reboot():
         up(m)
         m.enter("reboot")
         assert m.ended() == 0  # -no-reboot: QEMU ends instead
+
+
+LISTINGS = ["vm list", "vm info alpha", "vm mem alpha", "vcpu list", "vcpu list beta", "vcpu regs alpha 0", "host cpu",
+            "host mem", "host irq", "host time", "exits", "exits beta", "log level", "help", "help vm"]
+
+
+def test_every_listing_as_json():
+    """One object on each line, nothing between; errors too."""
+    with Machine(Image(TOML)) as m:
+        up(m)
+        m.expect(r"\[beta\] heartbeat 2")
+        for listing in LISTINGS:
+            found = rows(m, listing)
+            assert found and all(isinstance(r, dict) and r for r in found), (listing, found)
+            assert not any("error" in r for r in found), (listing, found)
+        for wrong in ("vm info nobody", "vcpu list nobody", "vcpu regs alpha 9", "exits nobody", "help nonsense"):
+            assert "error" in rows(m, wrong)[-1], wrong
+
+
+BAD = ["vm", "vm info", "vm info alpha beta", "vm start", "vm start nobody", "vm stop nobody", "vm pause nobody",
+       "vm resume nobody", "vm reset nobody", "vm destroy nobody", "vm create", "vm create /no/such.toml", "vm mem nobody",
+       "vm console nobody", "vm bogus alpha", "vcpu", "vcpu list nobody", "vcpu regs", "vcpu regs alpha", "vcpu regs alpha x",
+       "vcpu regs alpha 1", "vcpu regs nobody 0", "vcpu pin alpha 0", "vcpu pin alpha 7 0", "vcpu pin nobody 0 0", "host",
+       "host bogus", "host cpu 1", "exits nobody", "exits alpha beta", "exits time", "exits time maybe", "exits nobody reset",
+       "log", "log level loud", "log level info info", "reboot now", "poweroff please", "a b c d e f g h i j k l m n o p q r",
+       "x" * 300, "vm info " + "y" * 200]
+
+
+def test_bad_arguments():
+    """Each gets a line that says why, and changes nothing."""
+    with Machine(Image(TOML), smp=2) as m:
+        up(m)
+        for line in BAD:
+            m.enter(line)
+            m.expect(r"usage: |: [a-z`]")
+            m.expect(PROMPT)
+        assert [r["state"] for r in rows(m, "vm list")] == ["running", "running"]
+        m.heartbeat_goes_on("alpha", beats=1)

@@ -27,6 +27,10 @@ static enum vcpu_verdict exit_mmio(struct vcpu *v, struct vcpu_exit *e)
 {
     struct io_access *a = &e->mmio.access;
 
+    if (e->mmio.refused) {
+        v->exits[VCPU_EXIT_MMIO].count--; // counted already
+        return mmio_unclaimed(v, e);
+    }
     a->vcpu = (uint16_t)v->index;
     if (__builtin_expect(e->mmio.exec, 0) ||
         io_bus_access(&v->vm->mmio, &v->mmio_cache, e->mmio.gpa.v, a) != IO_DONE) {

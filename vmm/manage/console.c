@@ -3,22 +3,38 @@
 // See console.h: the multiplexer with what it needs to know of VMs.
 #include "vmm/manage/console.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "arch/boot.h"
 #include "vmm/backend/char_mux.h"
 #include "vmm/manage/vm_table.h"
 
 #define LAST_WORDS_MS 500
 
+// A port is called after its VM, a second one "vm:uart".
 static void describe(void *ctx, const char *name, char *buf, size_t size)
 {
+    char vm[CONFIG_NAME_MAX];
+    size_t len = strcspn(name, ":");
+
     (void)ctx;
-    vm_table_describe(name, buf, size);
+    snprintf(vm, sizeof(vm), "%.*s", (int)len, name);
+    vm_table_describe(vm, buf, size);
 }
 
+static void turn_off(void)
+{
+    console_flush();
+    arch_poweroff();
+    log_err("the firmware cannot power this machine off");
+}
+
+// Ctrl-] q: the multiplexer has said so.
 static void machine_off(void *ctx)
 {
     (void)ctx;
-    console_poweroff();
+    turn_off();
 }
 
 void console_flush(void)
@@ -29,9 +45,7 @@ void console_flush(void)
 void console_poweroff(void)
 {
     log_info("powering off");
-    console_flush();
-    arch_poweroff();
-    log_err("the firmware cannot power this machine off");
+    turn_off();
 }
 
 enum status console_start(const struct host_config *host)

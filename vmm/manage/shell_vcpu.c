@@ -27,7 +27,7 @@ static bool chosen(const struct shell_args *args, const struct vm *vm)
 
 static uint64_t exit_count(const struct vcpu *v)
 {
-    uint64_t n = 0;
+    uint64_t n = v->arch.done;
 
     for (unsigned i = 0; i < VCPU_EXIT_COUNT; i++) {
         n += v->exits[i].count;
@@ -242,7 +242,7 @@ static void exits_of(struct shell *sh, const struct vm *vm)
         for (unsigned i = 0; i < vm->vcpu_count; i++) {
             const struct vcpu_exit_stats *s = &vm->vcpus[i]->exits[kind];
 
-            sum.count += s->count;
+            sum.count += s->count + (kind == VCPU_EXIT_DONE ? vm->vcpus[i]->arch.done : 0);
             sum.timed += s->timed;
             sum.ticks += s->ticks;
             sum.max = max_u64(sum.max, s->max);
@@ -266,6 +266,7 @@ static void forget(struct vcpu *v, void *ctx)
 {
     (void)ctx;
     memset(v->exits, 0, sizeof(v->exits));
+    v->arch.done = 0;
 }
 
 static enum status reset_counts(const struct vm *vm)

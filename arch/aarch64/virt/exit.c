@@ -14,6 +14,8 @@ static enum exit_action exit_wfx(struct guest_frame *f, uint64_t esr, bool full)
     frame_skip(f);
     if (!(esr & WFX_IS_WFE)) { // WFE is not trapped; harmless when it is
         f->vcpu->up->idle(f->vcpu);
+    } else {
+        count_done(f);
     }
     return EXIT_RESUME;
 }
@@ -32,6 +34,7 @@ static enum exit_action exit_undefined(struct guest_frame *f, uint64_t esr, bool
     (void)esr;
     (void)full;
     inject_undefined(f);
+    count_done(f);
     return EXIT_RESUME;
 }
 

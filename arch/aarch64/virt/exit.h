@@ -36,6 +36,12 @@ enum exit_action exit_smccc(struct guest_frame *f, uint64_t esr, bool full);
 // Stops the VM: hands a FAULT to the core. All registers are in the frame.
 enum exit_action exit_fail(struct guest_frame *f, const char *reason, uint64_t esr);
 
+// An exit that ends without the core's help.
+static inline void count_done(const struct guest_frame *f)
+{
+    f->vcpu->done++;
+}
+
 // Registers by number as instructions name them: 31 is zero.
 static inline uint64_t frame_read(const struct guest_frame *f, unsigned r)
 {

@@ -48,7 +48,7 @@ __attribute__((noinline)) static uint64_t extend(uint64_t v, unsigned size, bool
 __attribute__((noinline)) static enum exit_action mmio_refused(struct guest_frame *f, uint64_t esr,
                                                                const struct io_access *a)
 {
-    struct vcpu_exit e = {.kind = VCPU_EXIT_MMIO, .mmio = {.access = *a}};
+    struct vcpu_exit e = {.kind = VCPU_EXIT_MMIO, .mmio = {.refused = true, .access = *a}};
     uint64_t far = sysreg_read(far_el2);
 
     if (fault_gpa(esr, far, &e.mmio.gpa) && f->vcpu->up->exit(f->vcpu, &e) == VCPU_LEAVE) {
@@ -101,10 +101,12 @@ __attribute__((noinline)) static enum exit_action mmio_uncommon(struct guest_fra
     if ((esr & DABT_S1PTW) ||
         is_external(esr)) { // the guest's page tables lie where no memory is, or memory itself failed
         inject_abort(f, far, false, esr & DABT_S1PTW);
+        count_done(f);
         return EXIT_RESUME;
     }
     if (esr & DABT_CM) { // cache maintenance of what is no memory: nothing to do
         frame_skip(f);
+        count_done(f);
         return EXIT_RESUME;
     }
     if (!fault_gpa(esr, far, &where)) {

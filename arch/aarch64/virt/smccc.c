@@ -26,6 +26,7 @@ typedef enum exit_action (*call_handler)(struct guest_frame *f);
 static enum exit_action answer(struct guest_frame *f, int64_t result)
 {
     f->x[0] = (uint64_t)result;
+    count_done(f);
     return EXIT_RESUME;
 }
 

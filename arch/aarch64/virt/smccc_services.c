@@ -43,6 +43,7 @@ bool smccc_service_known(uint32_t function)
 static void answer(struct guest_frame *f, int64_t result)
 {
     f->x[0] = (uint64_t)result;
+    count_done(f);
 }
 
 // `bits` random ones in `width`-bit registers: the lowest in x3, then x2, then x1; the rest is zero.
@@ -69,6 +70,7 @@ static void trng_rnd(struct guest_frame *f, uint64_t bits, unsigned width)
 
 static void trng_get_uuid(struct guest_frame *f)
 {
+    count_done(f);
     for (unsigned i = 0; i < ARRAY_SIZE(trng_uuid); i++) {
         f->x[i] = trng_uuid[i];
     }
@@ -89,7 +91,7 @@ static void pv_time_st(struct guest_frame *f)
     struct vcpu_exit e = {.kind = VCPU_EXIT_HYPERCALL, .hypercall = {.function = VCPU_CALL_STOLEN_TIME}};
 
     (void)f->vcpu->up->exit(f->vcpu, &e);
-    answer(f, e.hypercall.handled ? (int64_t)e.hypercall.result[0] : NOT_SUPPORTED);
+    f->x[0] = e.hypercall.handled ? e.hypercall.result[0] : (uint64_t)NOT_SUPPORTED;
 }
 
 static void pv_time_features(struct guest_frame *f)
@@ -100,7 +102,7 @@ static void pv_time_features(struct guest_frame *f)
         answer(f, SUCCESS);
     } else if (asked == PV_TIME_ST) {
         pv_time_st(f);
-        answer(f, (int64_t)f->x[0] == NOT_SUPPORTED ? NOT_SUPPORTED : SUCCESS);
+        f->x[0] = (int64_t)f->x[0] == NOT_SUPPORTED ? f->x[0] : SUCCESS;
     } else {
         answer(f, NOT_SUPPORTED);
     }

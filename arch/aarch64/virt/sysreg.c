@@ -27,6 +27,7 @@ static enum exit_action read_zero_write_ignored(struct guest_frame *f, uint64_t 
     if (esr & SYSREG_IS_READ) {
         frame_write(f, SYSREG_RT(esr), 0);
     }
+    count_done(f);
     return EXIT_RESUME;
 }
 
@@ -37,6 +38,7 @@ static enum exit_action reg_mdscr(struct guest_frame *f, uint64_t esr)
     } else {
         sysreg_write(mdscr_el1, frame_read(f, SYSREG_RT(esr)));
     }
+    count_done(f);
     return EXIT_RESUME;
 }
 
@@ -45,6 +47,7 @@ static enum exit_action reg_oslsr(struct guest_frame *f, uint64_t esr)
     if (esr & SYSREG_IS_READ) {
         frame_write(f, SYSREG_RT(esr), OSLSR_OSLM);
     }
+    count_done(f);
     return EXIT_RESUME;
 }
 
@@ -139,11 +142,13 @@ enum exit_action exit_sysreg(struct guest_frame *f, uint64_t esr, bool full)
     if ((id & ID_SPACE_MASK) == ID_SPACE && ISS_CRM(esr) - 1 < 7 && (esr & SYSREG_IS_READ)) {
         frame_write(f, rt, id_value(f, ISS_CRM(esr), ISS_OP2(esr)));
         frame_skip(f);
+        count_done(f);
         return EXIT_RESUME;
     }
     reg_handler handler = find(id);
     if (!handler) {
         inject_undefined(f);
+        count_done(f);
         return EXIT_RESUME;
     }
     frame_skip(f);

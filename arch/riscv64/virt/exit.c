@@ -56,6 +56,7 @@ static enum exit_action exit_virtual(struct guest_frame *f, uint64_t cause, bool
     if (aia_is_access(insn) && frame_in_kernel(f)) {
         return exit_aia(f, insn, full);
     }
+    f->vcpu->done++;
     inject(f, CAUSE_ILLEGAL, insn);
     return EXIT_RESUME;
 }
@@ -64,6 +65,7 @@ static enum exit_action exit_virtual(struct guest_frame *f, uint64_t cause, bool
 static enum exit_action exit_forward(struct guest_frame *f, uint64_t cause, bool full)
 {
     (void)full;
+    f->vcpu->done++;
     inject(f, cause, csr_read(stval));
     return EXIT_RESUME;
 }

@@ -64,7 +64,7 @@ static void target_write(struct guest_frame *f, const struct rv_access *a, uint6
 __attribute__((noinline)) static enum exit_action refused(struct guest_frame *f, uint64_t cause,
                                                           const struct io_access *a)
 {
-    struct vcpu_exit e = {.kind = VCPU_EXIT_MMIO, .mmio = {.access = *a}};
+    struct vcpu_exit e = {.kind = VCPU_EXIT_MMIO, .mmio = {.refused = true, .access = *a}};
     uint64_t address = csr_read(stval);
 
     e.mmio.gpa = fault_gpa();

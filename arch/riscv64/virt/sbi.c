@@ -16,6 +16,7 @@ static enum exit_action sbi_time(struct guest_frame *f)
         return sbi_answer(f, SBI_ERR_NOT_SUPPORTED, 0);
     }
     vtimer_set(f->vcpu, f->x[SBI_A(0)]);
+    f->vcpu->done++;
     return sbi_answer(f, SBI_SUCCESS, 0);
 }
 
@@ -87,6 +88,7 @@ static enum exit_action sbi_base(struct guest_frame *f)
     };
     uint64_t fn = f->x[SBI_A(6)];
 
+    f->vcpu->done++;
     if (fn == SBI_BASE_PROBE) {
         return sbi_answer(f, SBI_SUCCESS, exists(f->x[SBI_A(0)]));
     }

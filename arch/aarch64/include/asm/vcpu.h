@@ -34,6 +34,7 @@ struct guest_fp {
 
 struct arch_vcpu {
     _Atomic uint32_t requests; // bits owned by vmm/core; looked at before every entry
+    uint64_t done;             // exits that ended without an upcall
     uint32_t trap_idle;
     struct arch_vm *vm;
     const struct vcpu_upcalls *up;

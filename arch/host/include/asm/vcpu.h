@@ -15,6 +15,7 @@ struct host_step;
 
 struct arch_vcpu {
     _Atomic uint32_t requests; // looked at before every step
+    uint64_t done;             // exits that ended without an upcall
     unsigned index;
     struct arch_vm *vm;
     const struct vcpu_upcalls *up;

@@ -36,6 +36,7 @@ struct guest_fp {
 
 struct arch_vcpu {
     _Atomic uint32_t requests; // bits owned by vmm/core; looked at before every entry
+    uint64_t done;             // exits that ended without an upcall
     _Atomic uint32_t irq_edge; // by interrupt number: to be set in hvip, whoever posted it
     uint32_t index;            // hart id
     _Atomic uint32_t cpu;      // where it was loaded last: where its TLB entries are

@@ -35,6 +35,7 @@ struct x86_msrs {
 
 struct arch_vcpu {
     _Atomic uint32_t requests; // bits owned by vmm/core; looked at before every entry
+    uint64_t done;             // exits that ended without an upcall
     uint32_t index;            // APIC ID
     struct arch_vm *vm;
     const struct vcpu_upcalls *up;

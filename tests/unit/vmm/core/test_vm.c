@@ -170,6 +170,42 @@ static void test_mmio(void **state)
     end();
 }
 
+// The quick way first, as an architecture does: one exit, one access.
+static void asks_twice(struct arch_vcpu *av)
+{
+    struct io_access a = {.size = 4};
+    struct vcpu_exit e = {.kind = VCPU_EXIT_MMIO, .mmio = {.refused = true, .gpa = {0x1008}}};
+
+    assert_int_equal(av->up->mmio(av, &a, gpa(0x1004)), 0);
+    assert_int_not_equal(av->up->mmio(av, &a, gpa(0x1008)), 0);
+    e.mmio.access = a;
+    assert_int_equal(av->up->exit(av, &e), VCPU_ABORT);
+}
+
+static enum io_result counts(void *dev, struct io_access *a)
+{
+    (*(unsigned *)dev)++;
+    return a->offset == 8 ? IO_BAD : IO_DONE;
+}
+
+static void test_refused_mmio_counts_once(void **state)
+{
+    unsigned accesses = 0;
+    struct io_region io = {
+        .base = 0x1000, .size = 0x100, .access = counts, .dev = &accesses, .name = "thing"};
+    struct host_step steps[] = {{.kind = HOST_STEP_CALL, .fn = asks_twice}};
+
+    (void)state;
+    make(1, 1);
+    assert_int_equal(io_bus_add(&vm.mmio, &io, NULL), OK);
+    host_guest_script(0, steps, ARRAY_SIZE(steps));
+    vm_start(&vm, &entry);
+    run_to_end();
+    assert_int_equal(vm.vcpus[0]->exits[VCPU_EXIT_MMIO].count, 2);
+    assert_int_equal(accesses, 2); // the device is not asked again
+    end();
+}
+
 static void slow(struct arch_vcpu *av)
 {
     (void)av;
@@ -568,6 +604,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mmio),
+        cmocka_unit_test(test_refused_mmio_counts_once),
         cmocka_unit_test(test_timed_exits),
         cmocka_unit_test(test_cpu_on),
         cmocka_unit_test(test_last_cpu_off_ends_the_vm),
