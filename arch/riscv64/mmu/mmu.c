@@ -12,6 +12,7 @@
 #include "arch/boot.h"
 #include "arch/riscv64/boot/boot.h"
 #include "arch/riscv64/mmu/mmu.h"
+#include "arch/riscv64/mmu/vmid.h"
 #include "kernel/lib/panic.h"
 #include "kernel/lib/range.h"
 #include "linker/riscv64.h"
@@ -109,24 +110,53 @@ void arch_tlb_flush_host(uintptr_t va, uint64_t size)
     sbi_rfence(SBI_RFENCE_VMA, 0, SBI_ALL_HARTS, n == UINT64_MAX ? 0 : va, n, 0);
 }
 
-// Guest-physical entries of all VMIDs, and for a whole VMID also what its own tables gave: that works on the VMID in hgatp
-// (of the hart that asks the firmware), so hgatp is changed for the moment.
+static unsigned vmid_bits;
+
+void mmu_set_vmid_bits(unsigned bits)
+{
+    vmid_bits = bits;
+}
+
+static void hfence_gvma(uint64_t vmid, gpa_t base, uint64_t size)
+{
+    if (size == UINT64_MAX) {
+        asm volatile(".option push\n\t.option arch, +h\n\thfence.gvma zero, %0\n\t.option pop" ::"r"(vmid)
+                     : "memory");
+        return;
+    }
+    for (uint64_t off = 0; off < size; off += PAGE_SIZE) { // the operand is the address divided by four
+        asm volatile(".option push\n\t.option arch, +h\n\thfence.gvma %0, %1\n\t.option pop" ::"r"(
+                         (base.v + off) >> 2),
+                     "r"(vmid)
+                     : "memory");
+    }
+}
+
+// What the guests' own tables gave: that works on the VMID in hgatp (of the hart that asks the firmware), so hgatp is changed
+// for the moment.
+static void flush_stage1(uint64_t vmid)
+{
+    uint64_t status = csr_read(sstatus) & SSTATUS_SIE;
+
+    csr_clear(sstatus, SSTATUS_SIE);
+    uint64_t old = csr_swap(hgatp, vmid << HGATP_VMID_SHIFT);
+    arch_tlb_flush_guest_local();
+    sbi_rfence(SBI_RFENCE_VVMA, 0, SBI_ALL_HARTS, 0, UINT64_MAX, 0);
+    csr_write(hgatp, old);
+    csr_set(sstatus, status);
+}
+
+// VMs that share a VMID lose each other's entries too.
 void arch_tlb_flush_guest(unsigned vmid, gpa_t base, uint64_t size)
 {
+    uint64_t hw = vmid_in_hardware(vmid, vmid_bits);
     bool all = size == 0 || size > RANGE_MAX;
 
-    asm volatile("fence rw, rw\n\t"
-                 ".option push\n\t.option arch, +h\n\thfence.gvma\n\t.option pop" ::
-                     : "memory");
-    sbi_rfence(SBI_RFENCE_GVMA, 0, SBI_ALL_HARTS, all ? 0 : base.v, all ? UINT64_MAX : size, 0);
+    asm volatile("fence rw, rw" ::: "memory");
+    hfence_gvma(hw, base, all ? UINT64_MAX : size);
+    sbi_rfence(SBI_RFENCE_GVMA_VMID, 0, SBI_ALL_HARTS, all ? 0 : base.v, all ? UINT64_MAX : size, hw);
     if (size == 0) {
-        uint64_t status = csr_read(sstatus) & SSTATUS_SIE;
-        csr_clear(sstatus, SSTATUS_SIE);
-        uint64_t old = csr_swap(hgatp, (uint64_t)vmid << HGATP_VMID_SHIFT & HGATP_VMID_MASK);
-        arch_tlb_flush_guest_local();
-        sbi_rfence(SBI_RFENCE_VVMA, 0, SBI_ALL_HARTS, 0, UINT64_MAX, 0);
-        csr_write(hgatp, old);
-        csr_set(sstatus, status);
+        flush_stage1(hw);
     }
 }
 

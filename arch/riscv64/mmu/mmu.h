@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The direct map's place, which depends on how deep the page tables are.
+// The direct map's place, which depends on how deep the page tables are, and how many bits of VMIDs there are.
 #pragma once
 
 #include "kernel/lib/types.h"
@@ -20,3 +20,6 @@ static inline uint64_t mmu_direct_size(unsigned levels)
 void mmu_init(unsigned levels);
 unsigned mmu_levels(void);
 uint64_t mmu_satp(void);
+
+// What hgatp has; set once, before the first guest.
+void mmu_set_vmid_bits(unsigned bits);

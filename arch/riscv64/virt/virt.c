@@ -12,6 +12,7 @@
 
 #include "arch/mmu.h"
 #include "arch/riscv64/mmu/mmu.h"
+#include "arch/riscv64/mmu/vmid.h"
 #include "arch/riscv64/virt/exit.h"
 #include "arch/riscv64/virt/virt_local.h"
 #include "arch/time.h"
@@ -58,6 +59,7 @@ static void probe_hgatp(void)
     }
     caps_found.mode = HGATP_MODE(csr_read(hgatp));
     caps_found.vmid_bits = (unsigned)__builtin_popcountll(csr_read(hgatp) & HGATP_VMID_MASK);
+    mmu_set_vmid_bits(caps_found.vmid_bits);
     csr_write(hgatp, 0);
 }
 
@@ -147,11 +149,11 @@ enum status arch_virt_enable(void)
 
 enum status arch_vm_create(struct arch_vm *vm, hpa_t root, unsigned vmid)
 {
-    uint64_t hw = (uint64_t)vmid << HGATP_VMID_SHIFT;
+    uint64_t hw = vmid_in_hardware(vmid, caps_found.vmid_bits);
 
     memset(vm, 0, sizeof(*vm));
-    vm->shared_vmid = vmid >= 1u << caps_found.vmid_bits;
-    vm->hgatp = caps_found.mode << SATP_MODE_SHIFT | (vm->shared_vmid ? 0 : hw) | root.v >> PAGE_SHIFT;
+    vm->shared_vmid = vmid_is_shared(vmid, caps_found.vmid_bits);
+    vm->hgatp = caps_found.mode << SATP_MODE_SHIFT | hw << HGATP_VMID_SHIFT | root.v >> PAGE_SHIFT;
     vm->htimedelta = 0 - arch_time_now();
     return OK;
 }
