@@ -13,7 +13,7 @@
 #include "tests/unit/vmm/irqchip/fake_gic.h"
 
 #define VCPUS 3u
-#define IRQS 96u // 0-31 private, then 64 SPIs
+#define IRQS_MAX 288u // 0-31 private, then SPIs
 #define STEPS 60000u
 #define NEST_MAX 32u
 
@@ -24,14 +24,15 @@ struct model_irq {
 };
 
 static struct {
-    struct model_irq priv[VCPUS][32], spi[IRQS];
-    unsigned route[IRQS]; // VCPUS: nobody
+    struct model_irq priv[VCPUS][32], spi[IRQS_MAX];
+    unsigned route[IRQS_MAX]; // VCPUS: nobody
     unsigned ctlr;
     unsigned stack[VCPUS][NEST_MAX], depth[VCPUS];
 } model;
 
 static uint64_t seed;
 static bool save_often;
+static unsigned irqs; // of this run, up to IRQS_MAX
 
 static unsigned rnd(unsigned limit)
 {
@@ -71,7 +72,7 @@ static unsigned m_best_priority(unsigned vcpu)
 {
     unsigned best = FAKE_IDLE_PRIORITY;
 
-    for (unsigned irq = 0; irq < IRQS; irq++) {
+    for (unsigned irq = 0; irq < irqs; irq++) {
         if (m_offers(vcpu, irq) && at(vcpu, irq)->priority < best) {
             best = at(vcpu, irq)->priority;
         }
@@ -92,7 +93,7 @@ static void do_ack(unsigned vcpu)
         assert_int_equal(irq, FAKE_SPURIOUS);
         return;
     }
-    assert_in_range(irq, 0, IRQS - 1);
+    assert_in_range(irq, 0, irqs - 1);
     assert_true(m_offers(vcpu, irq));
     assert_int_equal(at(vcpu, irq)->priority, best);
     at(vcpu, irq)->active = true;
@@ -215,7 +216,7 @@ static void do_move(unsigned vcpu)
 
 static void do_save_restore(void)
 {
-    static _Alignas(8) uint8_t buf[16384];
+    static _Alignas(8) uint8_t buf[32768];
     uint32_t size = fake.chip->ops->save(fake.chip, NULL, 0);
 
     assert_true(size <= sizeof(buf));
@@ -235,7 +236,7 @@ static void do_save_restore(void)
 // Any vCPU reads any other's, which may be loaded or not.
 static void check_registers(unsigned vcpu)
 {
-    unsigned block = rnd(IRQS / 32), reader = rnd(VCPUS);
+    unsigned block = rnd(irqs / 32), reader = rnd(VCPUS);
     uint64_t enabled = 0, pending = 0, active = 0;
 
     for (unsigned i = 0; i < 32; i++) {
@@ -259,7 +260,7 @@ static void check_registers_unloaded(unsigned vcpu)
             fake.chip->ops->put(fake.chip, v);
         }
     }
-    for (unsigned block = 0; block < IRQS / 32; block++) {
+    for (unsigned block = 0; block < irqs / 32; block++) {
         uint64_t pending = 0, active = 0;
         unsigned owner = rnd(VCPUS);
 
@@ -283,7 +284,7 @@ static void check_registers_unloaded(unsigned vcpu)
 static void step(void)
 {
     unsigned vcpu = rnd(VCPUS);
-    unsigned irq = rnd(3) ? rnd(IRQS) : 32 + rnd(8);
+    unsigned irq = rnd(3) ? rnd(irqs) : 32 + rnd(8);
 
     switch (rnd(16)) {
     case 0:
@@ -331,17 +332,30 @@ static void step(void)
     fake_enter_all();
 }
 
+// Far more than there are list registers: all SPIs at once, on few vCPUs.
+static void do_burst(void)
+{
+    for (unsigned irq = 32; irq < irqs; irq++) {
+        struct model_irq *m = at(0, irq);
+
+        m->latch = m->latch || (m->edge && !m->line);
+        m->line = m->enabled = true;
+        fake_line(irq, true);
+        fake_set_bit(0, irq, 0x100);
+    }
+}
+
 static void run(unsigned lrs, uint64_t start)
 {
     memset(&model, 0, sizeof(model));
     seed = start;
-    assert_true(fake_start(VCPUS, lrs, 64));
+    assert_true(fake_start(VCPUS, lrs, irqs - 32));
     for (unsigned v = 0; v < VCPUS; v++) {
         for (unsigned i = 0; i < 16; i++) {
             model.priv[v][i].edge = true;
         }
     }
-    for (unsigned irq = 16; irq < IRQS; irq++) {
+    for (unsigned irq = 16; irq < irqs; irq++) {
         for (unsigned v = 0; v < (irq < 32 ? VCPUS : 1); v++) {
             at(v, irq)->edge = rnd(2);
             fake_set_edge(v, irq, at(v, irq)->edge);
@@ -350,6 +364,9 @@ static void run(unsigned lrs, uint64_t start)
     model.ctlr = 3;
     fake_write(0, FAKE_GICD, 4, 3);
     for (unsigned i = 0; i < STEPS; i++) {
+        if (irqs > 96 && i % (STEPS / 8) == 0) {
+            do_burst();
+        }
         step();
         assert_false(fake.stuck);
     }
@@ -358,7 +375,7 @@ static void run(unsigned lrs, uint64_t start)
         while (model.depth[v]) {
             do_end(v);
         }
-        for (unsigned i = 0; i < 100; i++) {
+        for (unsigned i = 0; i < irqs; i++) {
             do_ack(v);
             do_end(v);
         }
@@ -369,6 +386,7 @@ static void run(unsigned lrs, uint64_t start)
 static void test_random(void **state)
 {
     (void)state;
+    irqs = 96;
     save_often = false;
     for (uint64_t s = 1; s <= 3; s++) {
         run(1, s * 0x9e3779b97f4a7c15u);
@@ -378,9 +396,20 @@ static void test_random(void **state)
     }
 }
 
+static void test_many_pending(void **state)
+{
+    (void)state;
+    irqs = IRQS_MAX;
+    save_often = true;
+    run(4, 5);
+    run(1, 6);
+    run(16, 7);
+}
+
 static void test_random_with_restore(void **state)
 {
     (void)state;
+    irqs = 96;
     save_often = true;
     run(4, 77);
     run(16, 78);
@@ -391,6 +420,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random),
+        cmocka_unit_test(test_many_pending),
         cmocka_unit_test(test_random_with_restore),
     };
 
