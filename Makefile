@@ -107,18 +107,19 @@ $(B)/lodge.ld: linker/$(ARCH).ld.S
 
 link = $(CC) $(arch-ldflags) -nostdlib -static -no-pie -Wl,--gc-sections -Wl,--build-id=none -Wl,--fatal-warnings \
        -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack -T $(B)/lodge.ld
-libs = $(addprefix $(DEPS)/lib/,libfdt.a libfatfs.a libz.a libc.a)
+libs := $(addprefix $(DEPS)/lib/,libfdt.a libfatfs.a libz.a libc.a)
+$(libs): | $(ready) ;
 
 # Linked without the table of function names first, to know where the functions are.
 symbols := $(B)/symbols$(if $(SELFTEST),-selftest)
-$(symbols).S: $(core-objs) $(B)/lodge.ld scripts/gen_symbols
+$(symbols).S: $(core-objs) $(libs) $(B)/lodge.ld scripts/gen_symbols
 	$(call say,SYMBOLS,$@)
 	$(Q)$(link) -Wl,--defsym=symbol_table=image_start -o $(@:.S=.elf) $(core-objs) $(libs)
 	$(Q)scripts/gen_symbols $(CROSS_COMPILE) $(@:.S=.elf) $@
 $(symbols).o: $(symbols).S
 	$(Q)$(CC) $(arch-cflags) -c -o $@ $<
 
-$(OUT)/lodge.elf: $(image-objs) $(symbols).o $(B)/lodge.ld
+$(OUT)/lodge.elf: $(image-objs) $(symbols).o $(libs) $(B)/lodge.ld
 	$(call say,LINK,$@)
 	$(Q)$(link) -Wl,-Map=$(OUT)/lodge.map -o $@ $(filter %.o,$^) $(libs)
 	$(Q)scripts/gen_symbols --check $(CROSS_COMPILE) $(symbols).elf $@
