@@ -4,6 +4,7 @@ import pytest
 from lodge import Image, Machine, vm
 from scenarios import BANNER, HEARTBEAT, host, linux
 from test_boot import OWN, enter
+from test_lifecycle import rows, to_shell
 
 V2 = 'gic = "v2"'
 V3 = 'gic = "v3"'
@@ -84,3 +85,26 @@ def test_entered_at_el3(work):
     with enter(Image("configs/heartbeats.toml"), work, OWN, machine="secure=on") as m:
         m.expect(BANNER)
         m.expect(r"heartbeat 3")
+
+
+def ticks(m):
+    return int(m.expect(r"metronome \d+: (\d+) ticks").group(1))
+
+
+@pytest.mark.parametrize("gic, version, accesses", [(3, "v3", 0), (2, "v2", 0), (3, "v2", 2)])
+def test_a_tick_costs_one_exit(gic, version, accesses):
+    """The timer's interrupt comes through a hardware-linked list register: one exit brings it, its end takes none. The
+    emulated interface has its two accesses, IAR and EOIR."""
+    guest = vm("tick", "metronome", more=f'gic = "{version}"', boot="[vm.sched]\npcpus = [1]")
+    with Machine(Image(host(console="merged") + guest), gic=gic, smp=2, extra="-icount shift=3,sleep=off") as m:
+        before = ticks(m)
+        to_shell(m)
+        first = {r["reason"]: r["count"] for r in rows(m, "exits tick")}
+        low = ticks(m)
+        for _ in range(10):
+            high = ticks(m)
+        last = {r["reason"]: r["count"] for r in rows(m, "exits tick")}
+        after = ticks(m)
+    irq, mmio = (last[k] - first[k] for k in ("irq", "mmio"))
+    assert high - low <= irq <= (after - before) * 1.1
+    assert irq * accesses <= mmio <= irq * (accesses + 0.5), "beside them only what it prints"
