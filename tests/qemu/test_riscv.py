@@ -8,8 +8,8 @@ from test_firmware import u_boot
 
 def test_hostile_calls():
     """Every case passes, the neighbour beats on (on the same CPU)."""
-    with Machine(Image(HEARTBEAT + vm("red", "rvteam")), smp=1) as m:
-        m.expect(r"rvteam: (\d+) of \1 passed")
+    with Machine(Image(HEARTBEAT + vm("red", "redteam", "32M")), smp=1) as m:
+        m.expect(r"redteam: (\d+) of \1 passed")
         m.expect(r"heartbeat [2-9]")
 
 

@@ -2,7 +2,7 @@
 //
 // Firmware calls with arguments that make no sense (SBI 2.0).
 #include "guests/lib/riscv64/cpu.h"
-#include "guests/rvteam/rvteam.h"
+#include "guests/redteam/redteam.h"
 
 #define EXT_BASE 0x10
 #define EXT_IPI 0x735049
@@ -166,7 +166,7 @@ bool case_steal(void)
     return ok;
 }
 
-bool case_console(void)
+bool case_sbi_console(void)
 {
     static const char text[] = "  by the debug console\r\n";
     uint64_t at = (uint64_t)(uintptr_t)text;

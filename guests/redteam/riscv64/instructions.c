@@ -2,7 +2,7 @@
 //
 // Every CSR number, instructions of other privileges, and accesses to nothing, run from a patched word.
 #include "guests/lib/riscv64/cpu.h"
-#include "guests/rvteam/rvteam.h"
+#include "guests/redteam/redteam.h"
 
 #define INSN_CSRRS_A0 0x00002573u // csrrs a0, csr, x0
 #define INSN_CSRRW_A0 0x00051573u // csrrw a0, csr, a0
@@ -14,7 +14,7 @@
 static uint32_t code[2] __attribute__((aligned(8)));
 
 // Runs one word with a0 = `value`; what it left in a0. last_trap tells whether it trapped.
-static uint64_t run_word(uint32_t word, uint64_t value)
+static uint64_t run_at(uint32_t word, uint64_t value)
 {
     uint64_t (*run)(uint64_t) = (uint64_t(*)(uint64_t))(uintptr_t)code;
 
@@ -48,7 +48,7 @@ bool case_csr_read(void)
     unsigned leaks = 0;
 
     for (uint32_t csr = 0; csr < 4096; csr++) {
-        run_word(INSN_CSRRS_A0 | csr << 20, 0);
+        run_at(INSN_CSRRS_A0 | csr << 20, 0);
         count(&t, csr);
         if (!last_trap.taken && (csr >> 8 & 3) >= 2) {
             print("  CSR 0x%03x can be read\n", csr);
@@ -73,7 +73,7 @@ bool case_csr_write(void)
     for (unsigned v = 0; v < 3; v++) {
         for (uint32_t csr = 0; csr < 4096; csr++) {
             if (!is_ours(csr)) {
-                run_word(INSN_CSRRW_A0 | csr << 20, values[v]);
+                run_at(INSN_CSRRW_A0 | csr << 20, values[v]);
                 count(&t, csr);
             }
         }
@@ -96,14 +96,14 @@ bool case_instructions(void)
     bool ok = true;
 
     for (unsigned i = 0; i < sizeof(forbidden) / sizeof(forbidden[0]); i++) {
-        run_word(forbidden[i].word, (uint64_t)(uintptr_t)code);
+        run_at(forbidden[i].word, (uint64_t)(uintptr_t)code);
         if (!last_trap.taken || last_trap.syndrome != CAUSE_ILLEGAL) {
             print("  %s: %s, scause %lu\n", forbidden[i].name, last_trap.taken ? "trapped" : "done",
                   last_trap.syndrome);
             ok = false;
         }
     }
-    run_word(0x12000073, 0); // sfence.vma
+    run_at(0x12000073, 0); // sfence.vma
     return ok && !last_trap.taken;
 }
 
@@ -126,7 +126,7 @@ bool case_memory(void)
     bool ok = true;
 
     for (unsigned i = 0; i < sizeof(accesses) / sizeof(accesses[0]); i++) {
-        run_word(accesses[i].word, accesses[i].address);
+        run_at(accesses[i].word, accesses[i].address);
         if (!last_trap.taken || (accesses[i].cause && last_trap.syndrome != accesses[i].cause)) {
             print("  %s: %s, scause %lu\n", accesses[i].name, last_trap.taken ? "trapped" : "done",
                   last_trap.syndrome);
