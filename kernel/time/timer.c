@@ -83,29 +83,36 @@ static bool unlink_from(struct timer_queue *q, unsigned cpu, struct timer *t)
     return mine;
 }
 
+static inline void insert(struct timer_queue *q, struct timer *t)
+{
+    struct list_node *pos = q->list.next;
+
+    while (pos != &q->list && list_entry(pos, struct timer, node)->deadline <= t->deadline) {
+        pos = pos->next;
+    }
+    list_insert_before(pos, &t->node);
+    atomic_store_explicit(&t->armed, true, memory_order_release);
+}
+
 void timer_set(struct timer *t, uint64_t deadline)
 {
     irq_state_t irq = arch_irq_save();
     struct cpu *cpu = this_cpu();
     struct timer_queue *q = cpu->timers;
-    struct list_node *pos;
+    bool earliest;
 
-    if (is_armed(t)) {
+    if (__builtin_expect(is_armed(t), false)) {
         (void)unlink_from(cpu_get(t->cpu)->timers, t->cpu, t);
     }
-    spin_lock_masked(&q->lock);
     t->deadline = deadline;
     t->cpu = cpu->index;
-    pos = q->list.next;
-    while (pos != &q->list && list_entry(pos, struct timer, node)->deadline <= deadline) {
-        pos = pos->next;
-    }
-    list_insert_before(pos, &t->node);
-    atomic_store_explicit(&t->armed, true, memory_order_release);
-    if (first(q) == t) {
+    spin_lock_masked(&q->lock);
+    insert(q, t);
+    earliest = q->list.next == &t->node;
+    spin_unlock_masked(&q->lock);
+    if (earliest) { // another CPU may cancel it from here on: it fires for nothing then
         arch_timer_set(deadline);
     }
-    spin_unlock_masked(&q->lock);
     arch_irq_restore(irq);
 }
 

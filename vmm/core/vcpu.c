@@ -105,7 +105,9 @@ static void vcpu_switch_in(void *arg)
     if (!v->in_session) {
         return;
     }
-    stolen_update(v);
+    if (v->stolen_kept) {
+        stolen_update(v);
+    }
     if (old == v) {
         return;
     }

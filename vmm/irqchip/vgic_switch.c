@@ -186,7 +186,12 @@ void vgic_put(struct virqchip *chip, unsigned vcpu)
     }
     live = interface_put(g, cpu);
     for (uint32_t left = cpu->used & ~live; left; left &= left - 1) {
-        cpu->hw.lr[__builtin_ctz(left)] &= ~VGIC_LR_STATE; // the rest says what it was for
+        uint64_t v = cpu->hw.lr[__builtin_ctz(left)];
+
+        cpu->hw.lr[__builtin_ctz(left)] = v & ~VGIC_LR_STATE; // the rest says what it was for
+        if ((v & LR_HW) && vgic_lr_irq(v) < VGIC_PRIVATE) {
+            cpu->priv.linked &= ~vgic_bit(vgic_lr_irq(v)); // deactivated, and the physical one with it
+        }
     }
     for (; live; live &= live - 1) {
         // Ended, and this was to be told: its maintenance interrupt will not come any more.
