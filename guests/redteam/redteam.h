@@ -63,5 +63,6 @@ bool case_csr_read(void);
 bool case_csr_write(void);
 bool case_instructions(void);
 bool case_memory(void);
+bool case_fp(void);
 bool case_plic(void);
 bool case_plic_foreign(void);

@@ -70,6 +70,11 @@ static enum exit_action exit_forward(struct guest_frame *f, uint64_t cause, bool
     return EXIT_RESUME;
 }
 
+static enum exit_action exit_illegal(struct guest_frame *f, uint64_t cause, bool full)
+{
+    return fp_bring(f->vcpu) ? EXIT_RESUME : exit_forward(f, cause, full);
+}
+
 static enum exit_action exit_unknown(struct guest_frame *f, uint64_t cause, bool full)
 {
     struct vcpu_exit e = {
@@ -86,7 +91,7 @@ static enum exit_action exit_unknown(struct guest_frame *f, uint64_t cause, bool
 const exit_handler exit_handlers[CAUSE_COUNT] = {
     [CAUSE_FETCH_MISALIGNED] = exit_unknown,
     [CAUSE_FETCH_ACCESS] = exit_forward,
-    [CAUSE_ILLEGAL] = exit_forward,
+    [CAUSE_ILLEGAL] = exit_illegal,
     [CAUSE_BREAKPOINT] = exit_unknown,
     [CAUSE_LOAD_MISALIGNED] = exit_forward,
     [CAUSE_LOAD_ACCESS] = exit_forward,

@@ -121,19 +121,35 @@ static void csrs_load(const struct guest_csrs *s)
     aia_load(s);
 }
 
-// The registers stay in the hart until somebody else's are needed there.
+// The registers stay in the hart until somebody else needs it for his, and come when they are used: as long as sstatus.FS is
+// off, the guest's first FP instruction is illegal, which then is not delegated.
 static void fp_take(struct arch_vcpu *av, unsigned cpu)
 {
     if (!isa_has(ISA_D)) {
         return;
     }
-    csr_set(sstatus, SSTATUS_FS_DIRTY);
-    if (fp_owner[cpu] != av || av->fp_cpu != cpu) {
-        fp_load(&av->fp);
-        fp_owner[cpu] = av;
-        av->fp_cpu = cpu;
+    if (fp_owner[cpu] == av && av->fp_cpu == cpu) {
+        csr_set(sstatus, SSTATUS_FS_CLEAN);
+        csr_set(hedeleg, BIT64(CAUSE_ILLEGAL));
+    } else {
+        csr_clear(hedeleg, BIT64(CAUSE_ILLEGAL));
     }
+}
+
+bool fp_bring(struct arch_vcpu *av)
+{
+    unsigned cpu = this_cpu()->index;
+
+    if (!isa_has(ISA_D) || (csr_read(sstatus) & SSTATUS_FS)) {
+        return false;
+    }
+    csr_set(sstatus, SSTATUS_FS_DIRTY);
+    fp_load(&av->fp);
+    fp_owner[cpu] = av;
+    av->fp_cpu = cpu;
     csr_clear(sstatus, SSTATUS_FS_INITIAL); // clean
+    csr_set(hedeleg, BIT64(CAUSE_ILLEGAL));
+    return true;
 }
 
 static void fp_leave(struct arch_vcpu *av)

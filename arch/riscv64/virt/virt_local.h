@@ -19,6 +19,9 @@ void vtimer_load(struct arch_vcpu *av);
 void vtimer_put(struct arch_vcpu *av);
 bool vtimer_expired(const struct arch_vcpu *av);
 
+// The loaded guest met an illegal instruction: had it no FP registers yet, it has them now, and is to try again.
+bool fp_bring(struct arch_vcpu *av);
+
 // True when entries that another VM left in this CPU's TLB carry the VMID of `vm` too. On the CPU, at load.
 bool vm_shares_vmid(const struct arch_vm *vm, unsigned cpu);
 

@@ -19,6 +19,7 @@ const struct redteam_case redteam_cases[] = {
     {"csr-write", "writes to every CSR", case_csr_write, TRAPS},
     {"instructions", "instructions of other privileges", case_instructions, TRAPS},
     {"memory", "accesses to nothing, and odd ones to registers", case_memory, TRAPS},
+    {"fp", "FP registers across sleeps beside others", case_fp, TRAPS},
     {"registers", "every form of access to emulated registers", case_registers, TRAPS},
     {"wild", "branches to nowhere", case_wild, TRAPS},
     {"walk", "page tables in registers and in nothing", case_walk, TRAPS},

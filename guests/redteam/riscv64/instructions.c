@@ -135,3 +135,34 @@ bool case_memory(void)
     }
     return ok;
 }
+
+#define SSTATUS_FS (UINT64_C(3) << 13)
+#define EXT_TIME 0x54494D45
+#define SIE_TIMER 0x20
+
+// FP registers keep their values across a sleep in which others, who have theirs, use the core.
+bool case_fp(void)
+{
+    uint64_t seed = time_now() | 1, wrong = 0;
+
+    set_csr("sstatus", SSTATUS_FS);
+    for (uint64_t i = 0; i < 300; i++) {
+        uint64_t first, last;
+
+        __asm__ volatile(".option push\n\t.option arch, +d\n\t"
+                         "fmv.d.x f0, %0\n\tfmv.d.x f31, %1\n\t.option pop"
+                         :
+                         : "r"(seed + i), "r"(seed ^ i));
+        sbi_call(EXT_TIME, 0, time_now() + board.timebase / 2000, 0, 0, 0);
+        set_csr("sie", SIE_TIMER);
+        __asm__ volatile("wfi" : : : "memory");
+        clear_csr("sie", SIE_TIMER);
+        __asm__ volatile(".option push\n\t.option arch, +d\n\t"
+                         "fmv.x.d %0, f0\n\tfmv.x.d %1, f31\n\t.option pop"
+                         : "=r"(first), "=r"(last));
+        wrong += first != seed + i || last != (seed ^ i);
+    }
+    sbi_call(EXT_TIME, 0, UINT64_MAX, 0, 0, 0);
+    clear_csr("sstatus", SSTATUS_FS);
+    return wrong == 0;
+}
