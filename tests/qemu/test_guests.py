@@ -27,6 +27,13 @@ def test_two_guests(smp):
         m.heartbeat_goes_on("heartbeat")
 
 
+def test_newer_qemu():
+    with Machine(Image(TWO), qemu=10, cpu="max") as m:
+        m.linux_up()
+        m.shell("uname -a", rf"Linux \S+ \S+ .*{FACTS['uname']} GNU/Linux")
+        m.heartbeat_goes_on("heartbeat")
+
+
 def test_default_configuration(work):
     """configs/two-guests.toml as it is, with the disk that `make disk` would make."""
     disk = Disk(f"{work}/disk.img", 96, {"/linux.img": 64 << 20})
