@@ -127,13 +127,13 @@ static bool send_away(struct run_queue *rq, struct thread *t)
 }
 
 // The thread that ran until now goes on, or has a place.
-__attribute__((noinline)) static bool stays(struct run_queue *rq, struct thread *prev, bool spent, uint64_t now)
+__attribute__((noinline)) static bool stays(struct run_queue *rq, struct thread *prev, bool spent,
+                                            uint64_t now)
 {
     if (thread_is_idle(rq, prev)) {
         return rq->booting;
     }
-    return !(!cpumask_test(&prev->allowed, rq->cpu) && send_away(rq, prev)) &&
-           goes_on(rq, prev, spent, now);
+    return !(!cpumask_test(&prev->allowed, rq->cpu) && send_away(rq, prev)) && goes_on(rq, prev, spent, now);
 }
 
 // The best that waits and may run here.
