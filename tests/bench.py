@@ -68,7 +68,7 @@ def smp_qemu():
     folder = f"{CACHE}/qemu10/usr"
     if ARCH != "riscv64" or not os.path.exists(f"{folder}/bin/qemu-system-{ARCH}"):
         return {}
-    return {"QEMU_PREFIX": f"{folder}/bin/", "QEMU_SHARE": f"{folder}/share/qemu"}
+    return {"QEMU_PREFIX": f"{folder}/bin/"}  # with the installed OpenSBI, whose part of the figures is the smaller one
 
 
 class Scenario:
