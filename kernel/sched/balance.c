@@ -159,8 +159,8 @@ static struct thread *take_one(struct run_queue *rq, unsigned home)
     uint64_t now = arch_time_now();
     unsigned looked = 0;
 
-    for (uint32_t prios = rq->ready.mask; prios != 0; prios &= ~(1u << (31 - __builtin_clz(prios)))) {
-        list_for_each(it, &rq->ready.lists[31 - __builtin_clz(prios)])
+    for (uint64_t prios = rq->ready.mask; prios != 0; prios &= ~BIT64(63 - __builtin_clzll(prios))) {
+        list_for_each(it, &rq->ready.lists[63 - __builtin_clzll(prios)])
         {
             struct thread *t = list_entry(it, struct thread, run_node);
             unsigned cpu = t->movable ? target_of(rq, t, home, now) : CPU_NONE;

@@ -7,10 +7,10 @@
 #include "kernel/sched/thread.h"
 
 struct runq {
-    uint32_t mask; // bit n: lists[n] is not empty
+    uint64_t mask; // bit n: lists[n] is not empty
     struct list_node lists[PRIO_COUNT];
 };
-_Static_assert(PRIO_COUNT <= 32);
+_Static_assert(PRIO_COUNT <= 64);
 
 void runq_init(struct runq *q);
 
@@ -18,28 +18,28 @@ void runq_init(struct runq *q);
 static inline void runq_push(struct runq *q, struct thread *t)
 {
     list_push_back(&q->lists[t->prio], &t->run_node);
-    q->mask |= 1u << t->prio;
+    q->mask |= BIT64(t->prio);
 }
 
 // Before its equals: it was interrupted, not finished.
 static inline void runq_push_front(struct runq *q, struct thread *t)
 {
     list_push_front(&q->lists[t->prio], &t->run_node);
-    q->mask |= 1u << t->prio;
+    q->mask |= BIT64(t->prio);
 }
 
 static inline void runq_remove(struct runq *q, struct thread *t)
 {
     list_remove(&t->run_node);
     if (list_empty(&q->lists[t->prio])) {
-        q->mask &= ~(1u << t->prio);
+        q->mask &= ~(BIT64(t->prio));
     }
 }
 
 // The best priority, -1 when empty.
 static inline int runq_best(const struct runq *q)
 {
-    return q->mask == 0 ? -1 : 31 - __builtin_clz(q->mask);
+    return q->mask == 0 ? -1 : 63 - __builtin_clzll(q->mask);
 }
 
 static inline bool runq_has(const struct runq *q, unsigned prio)
@@ -57,7 +57,7 @@ static inline struct thread *runq_pop(struct runq *q)
     node->next->prev = list;
     list_init(node);
     if (list_empty(list)) {
-        q->mask &= ~(1u << (list - q->lists));
+        q->mask &= ~BIT64(list - q->lists);
     }
     return list_entry(node, struct thread, run_node);
 }

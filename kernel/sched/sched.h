@@ -152,6 +152,16 @@ static inline void sched_idle_tell(struct thread *t, bool trap)
     }
 }
 
+// ---- payer.c: workers of guests; run queue locked ---------------------------------------------------------------------
+
+// Whose budget a thread's time comes out of: its payer's or its own.
+struct server *sched_account(const struct run_queue *rq, struct thread *t);
+// A worker has slept a slice's length, or begins: in front of its equals for a slice. Not on a queue.
+void sched_boost(struct thread *t);
+bool sched_boosted(const struct thread *t);
+// The running worker has run for `ticks`. True: the budget is used up.
+bool sched_charge_worker(struct run_queue *rq, struct thread *t, uint64_t ran, uint64_t now);
+
 // ---- server.c: constant-bandwidth server, pure ------------------------------------------------------------------------
 
 // It wakes: does it go on with what is left of its period, or begin a new one?

@@ -40,25 +40,25 @@ static void slice_arm(struct run_queue *rq, uint64_t at)
 }
 
 // ... as long as somebody waits who may get the CPU at its end, or a budget is being used up.
-__attribute__((noinline)) static void slice_limit(struct run_queue *rq, const struct thread *t, uint64_t now)
+__attribute__((noinline)) static void slice_limit(struct run_queue *rq, struct thread *t, uint64_t now)
 {
     uint64_t at = UINT64_MAX;
 
     if (!thread_is_idle(rq, t)) {
-        if (rq->movable > 0 || runq_has(&rq->ready, t->prio)) {
+        if (rq->movable > 0 || runq_has(&rq->ready, t->prio) || sched_boosted(t)) {
             at = t->slice_end;
         }
         if (t->server.budget != 0 && !t->urgent && (t->server.left > 0 || !t->server.soft)) {
-            at = min_u64(at, now + t->server.left);
+            at = min_u64(at, now + sched_account(rq, t)->left);
         }
     }
     slice_arm(rq, at);
 }
 
 // Arms or stops the slice timer according to who runs and who waits.
-static inline void slice_update(struct run_queue *rq, const struct thread *t, uint64_t now)
+static inline void slice_update(struct run_queue *rq, struct thread *t, uint64_t now)
 {
-    if (rq->movable > 0 || t->server.budget != 0 || runq_has(&rq->ready, t->prio)) {
+    if (rq->movable > 0 || t->server.budget != 0 || runq_has(&rq->ready, t->prio) || t->payer) {
         slice_limit(rq, t, now);
     } else if (rq->slice_at != UINT64_MAX) {
         slice_arm(rq, UINT64_MAX);
@@ -66,18 +66,20 @@ static inline void slice_update(struct run_queue *rq, const struct thread *t, ui
 }
 
 // The budget is used up: false when it runs on all the same, because its next period has begun already or on credit.
-static bool throttle(struct thread *t, uint64_t now)
+static bool throttle(const struct run_queue *rq, struct thread *t, uint64_t now)
 {
-    if (now >= t->server.end) {
-        server_refill(&t->server, now);
-        t->prio = t->server.soft ? t->own_prio : t->prio;
+    struct server *s = sched_account(rq, t);
+
+    if (now >= s->end) {
+        server_refill(s, now);
+        t->prio = s->soft ? t->own_prio : t->prio;
         return false;
     }
     if (t->urgent) {
         return false;
     }
-    timer_set(&t->refill, t->server.end);
-    if (t->server.soft) {
+    timer_set(&t->refill, s->end);
+    if (s->soft) {
         t->prio = PRIO_VCPU_DEFAULT;
         return false;
     }
@@ -88,7 +90,7 @@ static bool throttle(struct thread *t, uint64_t now)
 // The running thread could go on: does it? When not, it has a place now.
 static bool goes_on(struct run_queue *rq, struct thread *prev, bool spent, uint64_t now)
 {
-    if (spent && throttle(prev, now)) {
+    if (spent && throttle(rq, prev, now)) {
         prev->slice_left = prev->slice;
         return false;
     }
@@ -232,11 +234,16 @@ void sched_switch_locked(struct cpu *cpu)
     struct thread *prev = cpu->current;
     uint64_t now = arch_time_now();
     uint64_t ran = now - rq->switched_at;
-    bool spent = prev->server.budget != 0 && server_charge(&prev->server, ran);
     struct thread *next = prev;
+    bool spent = false;
 
     rq->switched_at = now;
     prev->run_ticks += ran;
+    if (__builtin_expect(prev->payer != NULL, 0)) {
+        spent = sched_charge_worker(rq, prev, ran, now);
+    } else if (prev->server.budget != 0) {
+        spent = server_charge(&prev->server, ran);
+    }
     cpu->need_resched = false;
     if (prev->state != THREAD_RUNNING) {
         prev->slice_left = prev->slice_end > now ? prev->slice_end - now : prev->slice;
@@ -344,6 +351,15 @@ static unsigned wake_place(const struct run_queue *rq, const struct thread *t)
     return cpu != CPU_NONE ? cpu : rq->cpu;
 }
 
+// It wakes: may it run, or is it throttled now?
+static bool within_budget(const struct run_queue *rq, struct thread *t, uint64_t now)
+{
+    struct server *s = sched_account(rq, t);
+
+    server_wake(s, now);
+    return s->left != 0 || !throttle(rq, t, now);
+}
+
 // A BLOCKED thread wakes; unlocks.
 static bool wake_up(struct run_queue *rq, struct thread *t)
 {
@@ -353,10 +369,10 @@ static bool wake_up(struct run_queue *rq, struct thread *t)
 
     if (now - t->off_since >= t->slice) {
         t->slice_left = t->slice;
+        sched_boost(t);
     }
     t->off_since = now;
-    server_wake(&t->server, now);
-    if (t->server.budget != 0 && t->server.left == 0 && throttle(t, now)) {
+    if (t->server.budget != 0 && !within_budget(rq, t, now)) {
         spin_unlock_masked(&rq->lock);
         return false;
     }
@@ -454,6 +470,22 @@ void thread_urge(struct thread *t, const _Atomic uint32_t *why, uint32_t bits)
     }
 }
 
+// A throttled thread goes on, unless it waits for a later period now: it ran on credit meanwhile, or another one on the same
+// account has used this one up. Returns as sched_wake_deferred() does.
+static bool period_over(struct run_queue *rq, struct thread *t, uint64_t now)
+{
+    struct server *s = sched_account(rq, t);
+
+    if (now >= s->end) {
+        server_refill(s, now - s->end < s->period ? s->end : now);
+    }
+    if (s->left == 0) {
+        timer_set(&t->refill, s->end);
+        return false;
+    }
+    return sched_make_ready(rq, t);
+}
+
 // In interrupt context, on whatever CPU armed it.
 void sched_refill_fired(struct timer *timer)
 {
@@ -468,9 +500,8 @@ void sched_refill_fired(struct timer *timer)
         if (t->state == THREAD_RUNNING) {
             local = sched_tell(rq); // the new end of its budget
         }
-    } else if (t->state == THREAD_THROTTLED && now >= t->server.end) { // not if it ran on credit meanwhile
-        server_refill(&t->server, now - t->server.end < t->server.period ? t->server.end : now);
-        local = sched_make_ready(rq, t);
+    } else if (t->state == THREAD_THROTTLED) {
+        local = period_over(rq, t, now);
     }
     spin_unlock_masked(&rq->lock);
     if (local) {

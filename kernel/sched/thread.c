@@ -245,6 +245,8 @@ static void set_attributes(struct thread *t, const struct thread_attr *attr)
     t->slice = max_u64(time_from_ms(SLICE_MS) * weight / WEIGHT_DEFAULT, 1);
     t->slice_left = t->slice;
     t->server = (struct server){.budget = attr->budget, .period = attr->period};
+    t->payer = attr->payer;
+    sched_boost(t);
     (void)strncpy(t->name, attr->name != NULL ? attr->name : "?", sizeof(t->name) - 1);
 }
 
@@ -252,6 +254,7 @@ static bool attributes_ok(const struct thread_attr *attr)
 {
     return sched_rq(attr->cpu) != NULL && attr->prio != PRIO_IDLE && attr->prio < PRIO_COUNT &&
            attr->weight <= WEIGHT_MAX && attr->budget <= attr->period &&
+           (attr->payer == NULL || attr->prio + 1 < PRIO_COUNT) &&
            (attr->allowed == NULL || any_online(attr->allowed));
 }
 
@@ -289,7 +292,7 @@ void thread_start(struct thread *t)
 
         t->off_since = now;
         t->moved_at = now;
-        server_wake(&t->server, now);
+        server_wake(sched_account(rq, t), now);
         local = sched_make_ready(rq, t);
     }
     spin_unlock_masked(&rq->lock);

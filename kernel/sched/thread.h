@@ -27,10 +27,12 @@ enum thread_state {
     THREAD_DEAD
 };
 
-#define PRIO_COUNT 32
+// Levels. A guest's threads have even ones: the one above each is for its workers (thread_attr.payer).
+#define PRIO_COUNT 64
 #define PRIO_IDLE 0
-#define PRIO_VCPU_DEFAULT 8
-#define PRIO_WORKER 24
+#define PRIO_GUEST(priority) ((uint8_t)(2 * (priority)))
+#define PRIO_VCPU_DEFAULT PRIO_GUEST(8)
+#define PRIO_WORKER PRIO_GUEST(24)
 #define SLICE_MS 10
 #define WEIGHT_DEFAULT 100u // that of a whole slice
 #define WEIGHT_MAX 1000u
@@ -58,6 +60,9 @@ struct thread_attr {
     const struct cpumask *allowed; // NULL: stays on `cpu`
     uint32_t weight;               // 0: WEIGHT_DEFAULT
     uint64_t budget, period;       // ticks of CPU time in ticks of time; 0: no limit
+    // A worker for a guest thread, which must outlive it, with that one's prio, weight, budget and period: runs on its
+    // account, before its equals as long as it does little (kernel/sched/payer.c).
+    struct thread *payer;
 };
 
 struct thread {
@@ -72,6 +77,7 @@ struct thread {
     _Atomic bool held;   // its home CPU's registers hold something of it: set and cleared by its owner, there
     _Atomic bool urgent; // thread_urge()
     uint8_t prio;
+    struct thread *payer; // thread_attr.payer; NULL: pays for itself
     uint8_t own_prio;     // while it is not urgent
     _Atomic unsigned cpu; // home; changes with the old home's run queue locked
     void *stack_top;

@@ -323,7 +323,7 @@ static struct thread *create_thread(struct vcpu *v, unsigned pcpu)
                                                .arg = v,
                                                .ops = &ops,
                                                .cpu = pcpu,
-                                               .prio = c->sched.priority,
+                                               .prio = PRIO_GUEST(c->sched.priority),
                                                .weight = c->sched.weight,
                                                .budget = time_from_us(c->sched.budget_us),
                                                .period = time_from_us(c->sched.period_us),

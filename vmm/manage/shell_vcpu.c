@@ -69,7 +69,7 @@ static void list_vcpus(struct shell *sh, const struct vm *vm)
         shell_text(sh, "state", 8, vcpu_state_name(v->state));
         shell_num(sh, "cpu", 3, v->thread->cpu);
         shell_text(sh, "allowed", 7, cpus);
-        shell_num(sh, "priority", 8, v->thread->prio);
+        shell_num(sh, "priority", 8, vm->config->sched.priority);
         shell_num(sh, "run_ms", 9, time_to_us(thread_run_ticks(v->thread)) / 1000);
         shell_num(sh, "exits", 12, exit_count(v));
         shell_row_end(sh);

@@ -6,6 +6,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "arch/time.h"
+#include "vmm/core/vcpu.h"
 #include "vmm/core/vm.h"
 
 #define DRIVER_STATUS_BITS                                                        \
@@ -108,6 +110,7 @@ static void worker_main(void *arg)
         if (bits) {
             (void)unclaim(dev, dev->ops->process(dev, bits, VIRTIO_NO_BUDGET));
         } else {
+            thread_calm(&dev->quiescing, UINT32_MAX);
             thread_block();
         }
     }
@@ -115,11 +118,21 @@ static void worker_main(void *arg)
     thread_exit();
 }
 
-enum status virtio_start_worker(struct virtio_device *dev, unsigned cpu)
+enum status virtio_start_worker(struct virtio_device *dev)
 {
-    struct thread_attr attr = {
-        .name = dev->vdev.name, .entry = worker_main, .arg = dev, .cpu = cpu, .prio = PRIO_WORKER};
+    const struct vm *vm = dev->vdev.vm;
+    struct thread_attr attr = {.name = dev->vdev.name, .entry = worker_main, .arg = dev, .prio = PRIO_WORKER};
 
+    if (vm->vcpu_count > 0 && vm->vcpus && vm->vcpus[0]->thread) {
+        attr.payer = vm->vcpus[0]->thread;
+        attr.cpu = attr.payer->cpu;
+        attr.prio = PRIO_GUEST(vm->config->sched.priority);
+        attr.weight = vm->config->sched.weight;
+        attr.budget = time_from_us(vm->config->sched.budget_us);
+        attr.period = time_from_us(vm->config->sched.period_us);
+    } else if (vm->config->sched.pcpu_count > 0) {
+        attr.cpu = vm->config->sched.pcpus[0];
+    }
     dev->worker = thread_create(&attr);
     if (!dev->worker) {
         return E_NOMEM;
@@ -134,7 +147,8 @@ static void stop_worker(struct virtio_device *dev)
         return;
     }
     atomic_store_explicit(&dev->stop, true, memory_order_release);
-    thread_wake(dev->worker);
+    atomic_store(&dev->quiescing, 1);
+    thread_urge(dev->worker, &dev->quiescing, UINT32_MAX);
     completion_wait(&dev->stopped);
     dev->worker = NULL;
 }
@@ -424,9 +438,11 @@ void virtio_quiesce(struct virtio_device *dev)
         virtio_process(dev); // nobody else will
         return;
     }
-    atomic_store(&dev->quiescing, true);
+    atomic_store(&dev->quiescing, 1);
+    thread_urge(dev->worker, &dev->quiescing, UINT32_MAX);
     wait_event(&dev->idle, at_rest, dev);
-    atomic_store(&dev->quiescing, false);
+    atomic_store(&dev->quiescing, 0);
+    thread_wake(dev->worker); // it may calm down
 }
 
 void virtio_resume(struct virtio_device *dev)

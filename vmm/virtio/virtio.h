@@ -92,11 +92,12 @@ struct virtio_device {
 
     _Atomic uint32_t in_flight; // requests of any generation that may still touch guest memory
     _Atomic uint32_t work;      // VIRTIO_WORK_*, and that somebody is in process()
-    _Atomic bool quiescing;     // somebody waits in `idle`
-    _Atomic bool stop;          // the worker is to end
-    struct thread *worker;      // NULL in unit tests
-    struct completion stopped;  // the worker has ended
-    struct wait_queue idle;     // waits for in_flight == 0 and nobody in process()
+    _Atomic uint32_t
+        quiescing; // somebody waits in `idle`, or for the worker's end: it runs before all guests until then
+    _Atomic bool stop;         // the worker is to end
+    struct thread *worker;     // NULL in unit tests
+    struct completion stopped; // the worker has ended
+    struct wait_queue idle;    // waits for in_flight == 0 and nobody in process()
 };
 
 static inline struct virtio_device *virtio_from_vdev(struct vdev *v)
@@ -108,8 +109,8 @@ static inline struct virtio_device *virtio_from_vdev(struct vdev *v)
 enum status virtio_setup(struct virtio_device *dev, const struct virtio_ops *ops, struct vm *vm,
                          const char *name);
 
-// Starts the worker thread on `cpu`. E_NOMEM. Worker thread or boot.
-enum status virtio_start_worker(struct virtio_device *dev, unsigned cpu);
+// Starts the worker thread, beside the VM's first vCPU and on its account. E_NOMEM. Worker thread or boot.
+enum status virtio_start_worker(struct virtio_device *dev);
 
 // The back end has something: the worker will run process(). Any context.
 void virtio_kick(struct virtio_device *dev);

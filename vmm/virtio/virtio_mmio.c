@@ -324,15 +324,6 @@ out_free:
     return st;
 }
 
-// On the CPU of the VM's first vCPU: its I/O costs its own core's time, not a neighbour's.
-static unsigned worker_cpu(const struct vm *vm)
-{
-    if (vm->vcpu_count > 0 && vm->vcpus && vm->vcpus[0]->thread) {
-        return vm->vcpus[0]->thread->cpu;
-    }
-    return vm->config->sched.pcpu_count > 0 ? vm->config->sched.pcpus[0] : 0;
-}
-
 enum status virtio_mmio_create(struct vm *vm, const struct plan_device *plan, struct virtio_device *dev)
 {
     enum status st = virtio_mmio_attach(vm, plan, dev);
@@ -340,7 +331,7 @@ enum status virtio_mmio_create(struct vm *vm, const struct plan_device *plan, st
     if (st != OK) {
         return st;
     }
-    st = virtio_start_worker(dev, worker_cpu(vm));
+    st = virtio_start_worker(dev);
     if (st != OK) {
         mmio_destroy(dev);
         return st;
