@@ -141,6 +141,13 @@ def test_crashes_have_a_limit():
         m.heartbeat_goes_on("good")
 
 
+def test_crash_may_reset_the_machine():
+    toml = vm("bad", "@OUT@/bad.bin", more='on_crash = "reboot-host"') + vm("good", "heartbeat")
+    with Machine(Image(host(console="merged") + toml, {"bad.bin": LOST})) as m:
+        m.expect(r"\[bad\] crashed: resetting the machine, as on_crash says")
+        assert m.ended() == 0  # -no-reboot: QEMU ends instead
+
+
 def test_fault_card_and_info():
     toml = vm("bad", "@OUT@/bad.bin") + vm("good", "heartbeat")
     with Machine(Image(host(console="merged") + toml, {"bad.bin": LOST})) as m:
