@@ -1,8 +1,8 @@
 # Compiler and flags of the architecture (kernel code never touches FP or vector registers: the guest's stay live in them;
-# nor gp, so an exit need not save it: the linker script has no __global_pointer$, so relaxation shortens calls only).
+# nor gp, so an exit need not save it: the linker script has no __global_pointer$, so and without relaxation, with which harts after the first do not start).
 cross-prefixes := riscv64-linux-gnu- riscv64-unknown-elf-
 arch-cflags    := -march=rv64imac_zicsr_zifencei -mabi=lp64 -mcmodel=medany -mstrict-align \
                   -msmall-data-limit=0 -fno-tree-slp-vectorize
 # No frame record costs four to six instructions less a call; s0 stays the caller's, so backtraces only leave these out.
 arch-hot-cflags := -fomit-frame-pointer -ffixed-s0
-arch-ldflags   := -march=rv64imac_zicsr_zifencei -mabi=lp64 -Wl,-z,norelro
+arch-ldflags   := -march=rv64imac_zicsr_zifencei -mabi=lp64 -Wl,--no-relax -Wl,-z,norelro
