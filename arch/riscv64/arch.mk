@@ -1,5 +1,6 @@
 # Compiler and flags of the architecture (kernel code never touches FP or vector registers: the guest's stay live in them;
-# nor gp, so an exit need not save it: the linker script has no __global_pointer$, so and without relaxation, with which harts after the first do not start).
+# nor gp, so an exit need not save it: the linker script has no __global_pointer$.
+# No relaxation: with it harts after the first do not start).
 cross-prefixes := riscv64-linux-gnu- riscv64-unknown-elf-
 arch-cflags    := -march=rv64imac_zicsr_zifencei -mabi=lp64 -mcmodel=medany -mstrict-align \
                   -msmall-data-limit=0 -fno-tree-slp-vectorize
