@@ -278,19 +278,20 @@ static void configuration(void **state)
 
 static void ipis(void **state)
 {
-    const struct irqchip_ops *chip = start();
     struct cpu *cpu = this_cpu();
     const uint64_t own = cpu->hw_id;
+    const struct irqchip_ops *chip;
 
     (void)state;
     cpu->hw_id = UINT64_C(0x0400030235); // Aff3 4, Aff2 3, Aff1 2, Aff0 0x35
+    chip = start();
     chip->send_ipi(cpu->index, 2);
     assert_int_equal(icc.sgi1r,
                      UINT64_C(4) << 48 | UINT64_C(3) << 44 | UINT64_C(3) << 32 | 2 << 24 | 2 << 16 | 1 << 5);
     cpu->hw_id = own;
     icc.sgi1r = 0;
     chip->send_ipi(9999, 2);
-    chip->send_ipi(cpu->index, GIC_SGI_COUNT);
+    chip->send_ipi(cpu->index + 1, 2); // not set up
     assert_int_equal(icc.sgi1r, 0);
 }
 

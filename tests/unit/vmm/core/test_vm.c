@@ -52,7 +52,7 @@ static void make(unsigned cpus, unsigned vcpus)
     strcpy(config.where.file, "test.toml");
     config.where.line = 3;
     config.cpus = vcpus;
-    config.sched.priority = PRIO_VCPU_DEFAULT;
+    config.sched.priority = 8;
     config.sched.budget_us = budget_us;
     config.sched.period_us = period_us;
     vm.config = &config;
@@ -533,7 +533,7 @@ static void hog_ms(void *arg)
 
 static void steal(struct arch_vcpu *av)
 {
-    struct thread_attr thief = {.name = "thief", .entry = hog_ms, .prio = 20};
+    struct thread_attr thief = {.name = "thief", .entry = hog_ms, .prio = PRIO_GUEST(20)};
 
     (void)av;
     thread_start(thread_create(&thief)); // better: it runs before the guest's next entry
