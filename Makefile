@@ -173,6 +173,8 @@ $(H)/unit/%: tests/unit/%.c $(unit-lib) $(host-lib)
 	$(Q)$(HOSTCC) $(host-flags) $(sanitize) -MF $@.d -MT $@ -o $@ $< $(unit-lib) -Wl,--start-group $(host-lib) \
 	  $(HDEPS)/lib/libfdt.a $(HDEPS)/lib/libfatfs.a $(HDEPS)/lib/libz.a -Wl,--end-group -lcmocka $(ldlibs-$(notdir $*))
 
+ldlibs-test_x86_decode := -lcapstone
+
 unit: $(unit-bins)
 	$(Q)$(PYTHON) tests/run_unit.py $(unit-bins)
 
