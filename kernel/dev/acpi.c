@@ -19,6 +19,7 @@
 #define RSDP_RSDT 16
 #define RSDP_XSDT 24
 #define RSDP_SIZE 36u
+#define RSDP_SIZE_1 20u // revision 0, and what the first checksum covers
 
 #define SPACE_IO 1 // generic address structure, 5.2.3.2: space at 0, address at 4
 
@@ -60,7 +61,10 @@ struct table {
     uint32_t size;
 };
 
+#define COMPLAINTS_MAX 8u
+
 static struct acpi_irqs irqs;
+static unsigned complaints; // about entries of the MADT
 
 const struct acpi_irqs *acpi_irqs(void)
 {
@@ -126,10 +130,10 @@ static struct root find_root(hpa_t rsdp)
     const uint8_t *p = rsdp.v ? arch_map_firmware(rsdp, RSDP_SIZE) : NULL;
     struct root r = {0};
 
-    if (!p || memcmp(p, "RSD PTR ", 8) != 0) {
+    if (!p || memcmp(p, "RSD PTR ", 8) != 0 || !sums_to_zero(p, RSDP_SIZE_1)) {
         return r;
     }
-    if (p[RSDP_REVISION] >= 2) {
+    if (p[RSDP_REVISION] >= 2 && sums_to_zero(p, RSDP_SIZE)) {
         r = (struct root){table_at(get64(p + RSDP_XSDT)), 8};
     }
     if (!r.table.p) {
@@ -172,9 +176,14 @@ static const uint8_t *aml_byte(const uint8_t *p, const uint8_t *end, uint8_t *ou
 static bool find_s5(struct table dsdt, uint8_t *a, uint8_t *b)
 {
     static const uint8_t pattern[] = {0x08, '_', 'S', '5', '_', 0x12};
+
+    if (!dsdt.p) {
+        return false;
+    }
+
     const uint8_t *end = dsdt.p + dsdt.size;
 
-    for (const uint8_t *p = dsdt.p + HEADER_SIZE; dsdt.p && end - p > (ptrdiff_t)sizeof(pattern) + 5; p++) {
+    for (const uint8_t *p = dsdt.p + HEADER_SIZE; end - p > (ptrdiff_t)sizeof(pattern) + 5; p++) {
         if (memcmp(p, pattern, sizeof(pattern)) == 0) {
             p += sizeof(pattern);
             p += 1 + (p[0] >> 6); // the package's length is 1 to 4 bytes
@@ -208,6 +217,12 @@ static void read_power(struct boot_power *out, struct table fadt)
 
 // ---- CPUs and interrupt controllers ----------------------------------------
 
+// A MADT has room for thousands of entries that are not used.
+static bool may_complain(void)
+{
+    return complaints++ < COMPLAINTS_MAX;
+}
+
 static void add_cpu(const struct boot_info *bi, uint32_t apic_id, uint32_t flags)
 {
     if (!(flags & (LAPIC_ENABLED | LAPIC_ONLINE_CAPABLE)) || apic_id == bi->boot_cpu_hw_id) {
@@ -216,7 +231,7 @@ static void add_cpu(const struct boot_info *bi, uint32_t apic_id, uint32_t flags
 
     enum status s = cpu_announce(apic_id, "init-sipi", 0);
 
-    if (s != OK) {
+    if (s != OK && may_complain()) {
         log_warn("ACPI: CPU with APIC ID %" PRIu32 " not used: %s", apic_id, status_name(s));
     }
 }
@@ -224,7 +239,9 @@ static void add_cpu(const struct boot_info *bi, uint32_t apic_id, uint32_t flags
 static void add_ioapic(const uint8_t *e)
 {
     if (irqs.ioapic_count == ACPI_IOAPICS_MAX) {
-        log_warn("ACPI: more than %u I/O APICs; the others are not used", ACPI_IOAPICS_MAX);
+        if (may_complain()) {
+            log_warn("ACPI: more than %u I/O APICs; the others are not used", ACPI_IOAPICS_MAX);
+        }
         return;
     }
     irqs.ioapics[irqs.ioapic_count].base = hpa(get32(e + 4));
@@ -281,6 +298,7 @@ static void madt_entry(const struct boot_info *bi, const uint8_t *e, uint8_t siz
 static void read_madt(const struct boot_info *bi, struct table madt)
 {
     irqs = (struct acpi_irqs){0};
+    complaints = 0;
     for (uint32_t i = 0; i < ACPI_ISA_IRQS; i++) {
         irqs.isa[i].gsi = i; // edge, active high, one to one
     }

@@ -132,7 +132,10 @@ static void mb2_memory(struct boot_info *bi, const uint8_t *tag, uint32_t size)
 {
     uint32_t entry = size >= 16 ? get32(tag + 8) : 0;
 
-    for (uint32_t off = 16; entry >= 24 && off + entry <= size; off += entry) {
+    if (entry < 24) {
+        return;
+    }
+    for (uint32_t off = 16; entry <= size - off; off += entry) {
         add_memory(bi, get64(tag + off), get64(tag + off + 8), get32(tag + off + 16));
     }
 }

@@ -9,6 +9,7 @@
 #include "arch/boot.h"
 #include "arch/x86_64/boot/boot.h"
 #include "kernel/lib/panic.h"
+#include "kernel/lib/range.h"
 #include "linker/x86_64.h"
 
 void *arch_phys_to_virt(hpa_t pa)
@@ -48,7 +49,7 @@ const void *arch_map_firmware(hpa_t pa, uint64_t size)
     uint64_t base = align_down(pa.v, PAGE_SIZE);
     uint64_t end = align_up(pa.v + size, PAGE_SIZE);
 
-    if (pa.v + size < pa.v || end > DIRECT_SIZE || !map_direct(base, end)) {
+    if (!range_contains(0, DIRECT_SIZE, pa.v, size) || end > DIRECT_SIZE || !map_direct(base, end)) {
         return NULL;
     }
     return arch_phys_to_virt(pa);
