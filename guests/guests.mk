@@ -10,6 +10,7 @@ guest-names := $(foreach n,$(guest-names),$(if $(wildcard guests/$(n)/*/*.c),$(i
 guest-arch-flags-aarch64 := -march=armv8-a -mgeneral-regs-only -mstrict-align
 guest-arch-flags-riscv64 := -march=rv64imac_zicsr_zifencei -mabi=lp64 -mcmodel=medany -mno-relax -mstrict-align \
                             -msmall-data-limit=0
+guest-arch-flags-x86_64  := -m64 -mgeneral-regs-only -mno-red-zone -fcf-protection=none
 guest-cflags = -std=gnu2x -g -O2 $(warnings) -I. -ffile-prefix-map=$(CURDIR)=. -MMD -MP -nostdinc \
                -isystem $(shell $(CC) -print-file-name=include) -ffreestanding -fpie -fvisibility=hidden \
                -fno-stack-protector -fno-tree-loop-distribute-patterns -ffunction-sections -fdata-sections \

@@ -60,7 +60,7 @@ static void run_wild(void)
 static void run_undef(void)
 {
     print("undef: executing an undefined instruction\n");
-    __asm__ volatile(".4byte 0"); // defined on no architecture
+    __asm__ volatile(UNDEFINED_INSTRUCTION);
 }
 
 static void run_spin(void)

@@ -78,6 +78,12 @@ extern volatile struct trap_info last_trap;
 extern volatile bool trap_expected;
 extern volatile uint64_t trap_resume;
 
+#ifdef __x86_64__
+#define UNDEFINED_INSTRUCTION "ud2"
+#else
+#define UNDEFINED_INSTRUCTION ".4byte 0"
+#endif
+
 // ---- firmware ----
 
 uint64_t firmware_call(uint64_t function, uint64_t a1, uint64_t a2, uint64_t a3);
