@@ -1,2 +1,2 @@
 common-objs += vmm/firmware/vm_fdt.o vmm/firmware/vm_fdt_patch.o vmm/firmware/fdt_builder.o
-common-objs += vmm/firmware/vm_fdt_aarch64.o vmm/firmware/vm_fdt_riscv64.o
+common-objs += vmm/firmware/vm_fdt_aarch64.o vmm/firmware/vm_fdt_riscv64.o vmm/firmware/pc_start_info.o

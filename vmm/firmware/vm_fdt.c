@@ -10,7 +10,7 @@
 #include "vmm/firmware/fdt_builder.h"
 #include "vmm/firmware/fdt_internal.h"
 
-static const struct fdt_arch *arch_of(const struct vm_fdt_input *in)
+static const struct fdt_arch *find_arch(const char *arch)
 {
     static const struct fdt_arch *const all[] = {
         BOARD_BUILT("aarch64") ? &fdt_arch_aarch64 : NULL,
@@ -18,11 +18,21 @@ static const struct fdt_arch *arch_of(const struct vm_fdt_input *in)
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(all); i++) {
-        if (all[i] && strcmp(all[i]->arch, in->arch ? in->arch : "aarch64") == 0) {
+        if (all[i] && strcmp(all[i]->arch, arch) == 0) {
             return all[i];
         }
     }
     return NULL;
+}
+
+static const struct fdt_arch *arch_of(const struct vm_fdt_input *in)
+{
+    return find_arch(in->arch ? in->arch : "aarch64");
+}
+
+bool vm_fdt_supports(const char *arch)
+{
+    return find_arch(arch) != NULL;
 }
 
 static void add_memory(struct fdt_builder *b)

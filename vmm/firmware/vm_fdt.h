@@ -36,6 +36,9 @@ struct vm_fdt_input {
     uint64_t timebase;                 // ticks per second of the guest's counter
 };
 
+// Whether this architecture's guests have device trees.
+bool vm_fdt_supports(const char *arch);
+
 // Writes a complete tree to `buf`; *size is its length. E_NOMEM when `capacity` is too small, E_INVAL when
 // the input cannot be expressed (an interrupt number that the board does not have, an architecture without
 // device trees).

@@ -53,6 +53,9 @@ struct image_options {
 
 #define IMAGE_SEGMENT_MAX 16
 
+// image.mode on x86_64 (arch/x86_64/virt/entry_modes.h); elsewhere it is 0.
+#define IMAGE_MODE_FLAT32 1 // rbx = start_info
+
 struct image_segment {
     uint64_t file_off, file_size; // file_size <= mem_size, the rest is zeroed
     uint64_t gpa, mem_size;
@@ -65,6 +68,7 @@ struct image {
     const struct image_format *format;
     bool fixed;        // `base` is the guest physical address; otherwise the layout sets it
     bool firmware_fdt; // expects the device tree at the RAM base rather than by Linux's rules
+    uint8_t mode;      // struct vcpu_entry.mode
     uint64_t base;
     uint64_t align;         // not fixed: base is a multiple of `align` ...
     uint64_t offset;        // ... plus this

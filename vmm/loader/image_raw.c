@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Raw images: no header, so the configuration says where they go; without a word from it, 512 KiB (riscv64: 2 MiB) above
-// the start of RAM, where QEMU's virt board puts them. Unless the configuration vouches for the file, anything that is recognisably
+// the start of RAM, where QEMU's virt board puts them, on a PC at 1 MiB. Unless the configuration vouches for the file, anything that is recognisably
 // something else is refused, so that a wrong file gives a message and not a silent guest.
 #include <string.h>
 
@@ -10,6 +10,7 @@
 
 #define RAW_OFFSET KIB(512)
 #define RAW_OFFSET_RISCV64 MIB(2)
+#define RAW_OFFSET_X86_64 MIB(1)
 #define RAW_ALIGN MIB(2)
 #define PEEK_MAX 1024u
 
@@ -104,6 +105,23 @@ static enum status check_foreign(const struct image_source *src, const struct im
     return OK;
 }
 
+static const struct {
+    const char *arch;
+    uint64_t offset;
+    uint8_t mode;
+} places[] = {{"riscv64", RAW_OFFSET_RISCV64, 0}, {"x86_64", RAW_OFFSET_X86_64, IMAGE_MODE_FLAT32}};
+
+static void set_place(const char *arch, struct image *out)
+{
+    out->offset = RAW_OFFSET;
+    for (unsigned i = 0; i < ARRAY_SIZE(places); i++) {
+        if (strcmp(arch, places[i].arch) == 0) {
+            out->offset = places[i].offset;
+            out->mode = places[i].mode;
+        }
+    }
+}
+
 static enum status raw_probe(const struct image_source *src, const struct image_options *opt,
                              struct image *out, struct load_error *error)
 {
@@ -117,7 +135,7 @@ static enum status raw_probe(const struct image_source *src, const struct image_
     out->firmware_fdt = true;
     out->base = opt->load;
     out->align = RAW_ALIGN;
-    out->offset = strcmp(opt->arch, "riscv64") == 0 ? RAW_OFFSET_RISCV64 : RAW_OFFSET;
+    set_place(opt->arch, out);
     out->span = src->size;
     if (opt->has_entry) {
         if (!opt->has_load || opt->entry < opt->load || opt->entry - opt->load >= src->size) {

@@ -115,6 +115,9 @@ static enum status place_fdt(const struct vm_plan *plan, const struct image *ima
     const struct plan_region *r = ram_holding(plan, l->kernel, l->kernel_size);
 
     l->fdt = 0;
+    if (l->fdt_size == 0) {
+        return OK;
+    }
     if (image->firmware_fdt && r->base != 0 && is_aligned(r->base, 8) && l->kernel - r->base >= l->fdt_size) {
         l->fdt = r->base;
         return OK;

@@ -19,6 +19,6 @@ struct layout {
     uint64_t fdt, fdt_size;       // capacity reserved for it
 };
 
-// `out->initrd_size` and `out->fdt_size` are inputs. `image->base` is set. E_NOMEM when it does not fit, explained.
+// `out->initrd_size` and `out->fdt_size` (0: none is wanted) are inputs. `image->base` is set. E_NOMEM when it does not fit, explained.
 enum status layout_build(const struct vm_plan *plan, struct image *image, struct layout *out,
                          struct load_error *error);

@@ -11,6 +11,7 @@
 #include "arch/time.h"
 #include "arch/virt.h"
 #include "kernel/mm/pool.h"
+#include "vmm/firmware/pc_start_info.h"
 #include "vmm/loader/gzip.h"
 #include "vmm/loader/layout.h"
 #include "vmm/loader/source.h"
@@ -72,7 +73,13 @@ static enum status open_kernel(struct job *j)
 static enum status plan_layout(struct job *j)
 {
     j->layout.initrd_size = j->src->initrd.size;
-    j->layout.fdt_size = j->src->dtb.size ? j->src->dtb.size + VM_FDT_PATCH_ROOM : VM_FDT_CAPACITY;
+    if (vm_fdt_supports(j->src->arch)) {
+        j->layout.fdt_size = j->src->dtb.size ? j->src->dtb.size + VM_FDT_PATCH_ROOM : VM_FDT_CAPACITY;
+    }
+    if (j->src->dtb.size && !vm_fdt_supports(j->src->arch)) {
+        j->file = j->src->dtb.name;
+        return load_fail(&j->error, E_CONFIG, "is a device tree, which %s guests do not have", j->src->arch);
+    }
     if (j->src->dtb.size > VM_FDT_USER_MAX) {
         j->file = j->src->dtb.name;
         return load_fail(&j->error, E_RANGE, "is too big for a device tree: %llu bytes of at most %llu",
@@ -163,6 +170,35 @@ static enum status load_fdt(struct job *j)
     return st;
 }
 
+static enum status load_cmdline(struct job *j)
+{
+    const char *text = j->vm->config->boot.cmdline;
+
+    return text[0] ? gmem_load(&j->vm->gmem, gpa(PC_CMDLINE), text, strlen(text) + 1) : OK;
+}
+
+// Of a PC: it has no device tree.
+static enum status load_start_info(struct job *j)
+{
+    const struct pc_start_info_input in = {
+        .plan = &j->vm->plan,
+        .has_cmdline = j->vm->config->boot.cmdline[0] != 0,
+        .initrd_base = j->layout.initrd,
+        .initrd_size = j->layout.initrd_size,
+    };
+    size_t size;
+    enum status st = pc_start_info_build(&in, j->bounce, &size);
+
+    if (st == OK) {
+        st = gmem_load(&j->vm->gmem, gpa(PC_START_INFO), j->bounce, size);
+    }
+    if (st == OK) {
+        st = load_cmdline(j);
+    }
+    j->file = "start information";
+    return st == OK ? OK : load_fail(&j->error, st, "cannot be loaded: %s", status_name(st));
+}
+
 static enum status run_job(struct job *j)
 {
     enum status st = open_kernel(j);
@@ -174,9 +210,15 @@ static enum status run_job(struct job *j)
         st = copy_images(j);
     }
     if (st == OK) {
-        st = load_fdt(j);
+        st = j->layout.fdt_size ? load_fdt(j) : load_start_info(j);
     }
     return st;
+}
+
+// What the guest gets the address of.
+static uint64_t description(const struct job *j)
+{
+    return j->layout.fdt_size ? j->layout.fdt : PC_START_INFO;
 }
 
 static void report(struct job *j, enum status st)
@@ -195,9 +237,10 @@ static void report(struct job *j, enum status st)
         snprintf(initrd, sizeof(initrd), ", initrd at 0x%llx (%llu KiB)", (unsigned long long)l->initrd,
                  (unsigned long long)(l->initrd_size >> 10));
     }
-    log_info("[%s] %s%s %s at 0x%llx (%llu KiB)%s, device tree at 0x%llx", config->name, j->gz ? "gzip " : "",
+    log_info("[%s] %s%s %s at 0x%llx (%llu KiB)%s, %s at 0x%llx", config->name, j->gz ? "gzip " : "",
              j->image.format->name, j->src->kernel.name, (unsigned long long)l->kernel,
-             (unsigned long long)(l->kernel_size >> 10), initrd, (unsigned long long)l->fdt);
+             (unsigned long long)(l->kernel_size >> 10), initrd, l->fdt_size ? "device tree" : "start_info",
+             (unsigned long long)description(j));
 }
 
 enum status vm_load(struct vm *vm, const struct loader_source *src, struct vcpu_entry *entry)
@@ -216,7 +259,8 @@ enum status vm_load(struct vm *vm, const struct loader_source *src, struct vcpu_
     report(j, st);
     if (st == OK) {
         arch_icache_invalidate_all();
-        *entry = (struct vcpu_entry){.pc = j->image.base + j->image.entry, .arg = j->layout.fdt};
+        *entry = (struct vcpu_entry){
+            .pc = j->image.base + j->image.entry, .arg = description(j), .mode = j->image.mode};
     }
     gzip_close(j->gz);
     pool_free(j, sizeof(*j));

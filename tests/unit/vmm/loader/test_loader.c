@@ -15,6 +15,7 @@
 
 #define RAM_BASE 0x40000000ull
 #define RAM_SIZE MIB(8)
+#define START_INFO 0x6000u // of a PC
 #define FILE_SIZE 0x5000u
 
 static struct vm vm;
@@ -37,16 +38,15 @@ static void describe(const struct vdev *dev, struct vdev_desc *out)
 static const struct vdev_ops uart_ops = {.model = "uart", .describe = describe};
 static struct vdev uart = {.ops = &uart_ops, .name = "uart0"};
 
-static int setup(void **state)
+static int setup_at(uint64_t ram_base)
 {
-    struct gmem_region ram = {.base = gpa(RAM_BASE),
+    struct gmem_region ram = {.base = gpa(ram_base),
                               .size = RAM_SIZE,
                               .kind = GMEM_RAM,
                               .perm = PERM_R | PERM_W | PERM_X,
                               .extent_count = 2,
                               .extents = extents};
 
-    (void)state;
     memset(&vm, 0, sizeof(vm));
     memset(&config, 0, sizeof(config));
     if (posix_memalign((void **)&backing, PAGE_SIZE, RAM_SIZE) != 0) {
@@ -62,7 +62,7 @@ static int setup(void **state)
     config.cpus = 1;
     vm.config = &config;
     vm.plan.region_count = 1;
-    vm.plan.regions[0] = (struct plan_region){.base = RAM_BASE, .size = RAM_SIZE, .kind = REGION_RAM};
+    vm.plan.regions[0] = (struct plan_region){.base = ram_base, .size = RAM_SIZE, .kind = REGION_RAM};
     vm.plan.gic.version = 3;
     vm.plan.gic.gicd_base = 0x08000000;
     vm.plan.device_count = 1;
@@ -81,6 +81,22 @@ static int setup(void **state)
     source = (struct loader_source){
         .kernel = file_source(&kernel), .initrd = file_source(&initrd), .arch = "aarch64"};
     return 0;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    return setup_at(RAM_BASE);
+}
+
+static int setup_pc(void **state)
+{
+    int failed = setup_at(0);
+
+    (void)state;
+    source.arch = "x86_64";
+    memset(kernel_bytes, 0x90, 64); // without a header
+    return failed;
 }
 
 static int teardown(void **state)
@@ -223,6 +239,37 @@ static void test_refusals(void **state)
     refused(E_CORRUPT, "");
 }
 
+// No device tree: start_info, and the mode of the boot vCPU.
+static void test_pc(void **state)
+{
+    uint64_t info[7];
+    char cmdline[16];
+
+    (void)state;
+    strcpy(config.boot.cmdline, "run=status");
+    if (vm_load(&vm, &source, &entry) != OK) {
+        fail_msg("%s", vm.fault);
+    }
+    assert_int_equal(entry.pc, MIB(1));
+    assert_int_equal(entry.arg, START_INFO);
+    assert_int_equal(entry.mode, IMAGE_MODE_FLAT32);
+    expect_ram(MIB(1), kernel_bytes, FILE_SIZE);
+    assert_int_equal(gmem_read(&vm.gmem, gpa(START_INFO), info, sizeof(info), NULL), OK);
+    assert_int_equal(info[0], UINT64_C(1) << 32 | 0x336ec578);
+    assert_int_equal(gmem_read(&vm.gmem, gpa(info[3]), cmdline, sizeof(cmdline), NULL), OK);
+    assert_string_equal(cmdline, "run=status");
+    assert_int_equal(gmem_read(&vm.gmem, gpa(info[2]), info, 16, NULL), OK);
+    expect_ram(info[0], initrd_bytes, info[1]);
+    assert_int_equal(info[1], initrd.size);
+}
+
+static void test_pc_without_trees(void **state)
+{
+    (void)state;
+    source.dtb = file_source(&initrd);
+    refused(E_CONFIG, "is a device tree");
+}
+
 static void test_open(void **state)
 {
     (void)state;
@@ -247,6 +294,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_elf_clears_bss, setup, teardown),
         cmocka_unit_test_setup_teardown(test_users_tree, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_pc, setup_pc, teardown),
+        cmocka_unit_test_setup_teardown(test_pc_without_trees, setup_pc, teardown),
         cmocka_unit_test_setup_teardown(test_open, setup, teardown),
     };
 
