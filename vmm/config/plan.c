@@ -550,6 +550,16 @@ static const char *describe_hole(const struct vm_plan *plan, uint64_t gpa)
                                                              : "hole between memory regions";
 }
 
+const struct plan_fixed *plan_find_fixed(const struct vm_plan *plan, const char *name)
+{
+    for (unsigned i = 0; i < plan->fixed_count; i++) {
+        if (strcmp(plan->fixed[i].name, name) == 0) {
+            return &plan->fixed[i];
+        }
+    }
+    return NULL;
+}
+
 const char *plan_describe(const struct vm_plan *plan, uint64_t gpa)
 {
     const struct plan_gic *gic = &plan->gic;

@@ -67,5 +67,8 @@ struct vm_plan {
 enum status plan_build(struct vm_plan *out, const struct vm_config *config, const char *arch,
                        struct config_errors *errors);
 
+// The fixed area of that name; NULL: this board has none.
+const struct plan_fixed *plan_find_fixed(const struct vm_plan *plan, const char *name);
+
 // What lies at a guest physical address, in words, for fault cards: "RAM", "uart0", "hole below RAM"; never NULL.
 const char *plan_describe(const struct vm_plan *plan, uint64_t gpa);

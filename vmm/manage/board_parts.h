@@ -22,6 +22,7 @@ struct board_parts {
 
 extern const struct board_parts board_parts_aarch64;
 extern const struct board_parts board_parts_riscv64;
+extern const struct board_parts board_parts_x86_64;
 
 // This image's.
 const struct board_parts *board_parts(void);

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The riscv64 board's own parts: PLIC or AIA, 16550, Goldfish clock, SiFive test device.
-#include <string.h>
-
 #include "kernel/log/log.h"
 #include "vmm/devices/v16550.h"
 #include "vmm/devices/vgoldfish_rtc.h"
@@ -16,16 +14,6 @@
 #define APLIC "APLIC"
 #define IMSIC "IMSIC"
 #define TEST_DEVICE "test device"
-
-static const struct plan_fixed *find_fixed(const struct vm *vm, const char *name)
-{
-    for (unsigned i = 0; i < vm->plan.fixed_count; i++) {
-        if (strcmp(vm->plan.fixed[i].name, name) == 0) {
-            return &vm->plan.fixed[i];
-        }
-    }
-    return NULL;
-}
 
 // An interrupt file's CSRs can be emulated only where they exist: without Ssaia they are illegal, not
 // virtual, instructions.
@@ -49,9 +37,9 @@ static enum status resolve_irqchip(struct vm *vm)
 
 static enum status create_irqchip(struct vm *vm)
 {
-    const struct plan_fixed *plic = find_fixed(vm, PLIC);
-    const struct plan_fixed *aplic = find_fixed(vm, APLIC);
-    const struct plan_fixed *imsic = find_fixed(vm, IMSIC);
+    const struct plan_fixed *plic = plan_find_fixed(&vm->plan, PLIC);
+    const struct plan_fixed *aplic = plan_find_fixed(&vm->plan, APLIC);
+    const struct plan_fixed *imsic = plan_find_fixed(&vm->plan, IMSIC);
 
     if (aplic && imsic) {
         return vaia_create(vm, aplic->base, imsic->base, &vm->irqchip);
@@ -75,7 +63,7 @@ static enum status create_rtc(struct vm *vm, const struct plan_device *p)
 
 static enum status create_others(struct vm *vm)
 {
-    const struct plan_fixed *test = find_fixed(vm, TEST_DEVICE);
+    const struct plan_fixed *test = plan_find_fixed(&vm->plan, TEST_DEVICE);
     struct vdev *dev;
 
     return test ? vsifive_test_create(vm, test->base, &dev) : OK;

@@ -25,6 +25,7 @@ const struct board_parts *board_parts(void)
     static const struct board_parts *const all[] = {
         BOARD_BUILT("aarch64") ? &board_parts_aarch64 : NULL,
         BOARD_BUILT("riscv64") ? &board_parts_riscv64 : NULL,
+        BOARD_BUILT("x86_64") ? &board_parts_x86_64 : NULL,
     };
 
     for (unsigned i = 0; i < ARRAY_SIZE(all); i++) {
