@@ -4,11 +4,12 @@
 // appendix E). A feature that no row here lists is hidden.
 #include <string.h>
 
+#include "arch/time.h"
 #include "arch/x86_64/virt/virt_local.h"
 
 #define LEAF_MAX 0xDu
 #define EXTENDED_MAX 0x80000008u
-#define HYPERVISOR_MAX 0x40000001u
+#define HYPERVISOR_MAX 0x40000010u
 
 // Leaf 1
 #define F1_ECX_OSXSAVE BIT64(27)
@@ -152,6 +153,16 @@ static void leaf_hypervisor(const struct arch_vcpu *av, uint32_t subleaf, struct
     memcpy(&r->edx, "M\0\0\0", 4);
 }
 
+// The clocks in kHz: TSC, local APIC timer, which counts the same (VMware's leaf, which KVM's guests know too).
+static void leaf_clocks(const struct arch_vcpu *av, uint32_t subleaf, struct cpuid *r)
+{
+    uint32_t khz = (uint32_t)(arch_time_hz() / 1000);
+
+    (void)av;
+    (void)subleaf;
+    *r = (struct cpuid){.eax = khz, .ebx = khz};
+}
+
 static const struct {
     uint32_t leaf;
     leaf_edit edit;
@@ -164,6 +175,7 @@ static const struct {
     {0xB, leaf_topology},
     {0xD, leaf_xsave},
     {0x40000000, leaf_hypervisor},
+    {0x40000010, leaf_clocks},
     {0x80000000, leaf_extended},
     {0x80000001, leaf_extended_features},
     {0x80000002, leaf_same},

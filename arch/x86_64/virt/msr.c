@@ -184,6 +184,25 @@ static bool write_apic(struct arch_vcpu *av, uint32_t msr, uint64_t v)
     return apic_access(av, &e);
 }
 
+// The deadline is the guest's TSC, the interrupt controller's clock the host's; 0 disarms on both sides.
+static bool read_deadline(struct arch_vcpu *av, uint32_t msr, uint64_t *out)
+{
+    bool ok = read_apic(av, msr, out);
+
+    *out = *out ? *out + av->vm->tsc_offset : 0;
+    return ok;
+}
+
+static bool write_deadline(struct arch_vcpu *av, uint32_t msr, uint64_t v)
+{
+    uint64_t host = 0;
+
+    if (v && __builtin_add_overflow(v, 0 - av->vm->tsc_offset, &host)) {
+        host = UINT64_MAX;
+    }
+    return write_apic(av, msr, host);
+}
+
 static bool write_address(struct arch_vcpu *av, uint32_t msr, uint64_t v)
 {
     return is_canonical(v) && x86_ops->set_msr(av, msr, v);
@@ -196,7 +215,7 @@ static bool write_vendor(struct arch_vcpu *av, uint32_t msr, uint64_t v)
 
 static const struct msr table[] = {
     {MSR_X2APIC, MSR_X2APIC + 0xFF, read_apic, write_apic},
-    {MSR_TSC_DEADLINE, MSR_TSC_DEADLINE, read_apic, write_apic},
+    {MSR_TSC_DEADLINE, MSR_TSC_DEADLINE, read_deadline, write_deadline},
     {MSR_APIC_BASE, MSR_APIC_BASE, read_apic, write_apic},
     {MSR_EFER, MSR_EFER, read_efer, write_efer},
     {MSR_TSC, MSR_TSC, read_tsc, ignore},
