@@ -19,7 +19,7 @@ struct bench {
     struct vm vm;
     struct vm_config config;
     struct virqchip chip;
-    struct io_cache cache;
+    struct io_cache cache, port_cache;
     bool level[BENCH_LINES];
     unsigned edges[BENCH_LINES]; // changes of level
 };
@@ -44,13 +44,17 @@ static inline void bench_init(struct bench *b)
     b->vm.config = &b->config;
     b->vm.irqchip = &b->chip;
     list_init(&b->vm.devices);
+    spin_init(&b->vm.lock, LOCK_VM);
+    b->vm.state = VM_RUNNING;
     assert_int_equal(io_bus_init(&b->vm.mmio), OK);
+    assert_int_equal(io_bus_init(&b->vm.pio), OK);
 }
 
 static inline void bench_fini(struct bench *b)
 {
     assert_true(list_empty(&b->vm.devices));
     io_bus_destroy(&b->vm.mmio);
+    io_bus_destroy(&b->vm.pio);
 }
 
 static inline enum io_result bench_access(struct bench *b, uint64_t addr, uint8_t size, bool write,
@@ -76,4 +80,29 @@ static inline void bench_write(struct bench *b, uint64_t addr, uint32_t value)
     uint64_t v = value;
 
     assert_int_equal(bench_access(b, addr, 4, true, &v), IO_DONE);
+}
+
+static inline enum io_result bench_port(struct bench *b, uint64_t port, uint8_t size, bool write,
+                                        uint64_t *value)
+{
+    struct io_access a = {.size = size, .write = write, .value = *value};
+    enum io_result r = io_bus_access(&b->vm.pio, &b->port_cache, port, &a);
+
+    *value = a.value;
+    return r;
+}
+
+static inline uint8_t bench_in(struct bench *b, uint16_t port)
+{
+    uint64_t v = 0xdeadbeef;
+
+    assert_int_equal(bench_port(b, port, 1, false, &v), IO_DONE);
+    return (uint8_t)v;
+}
+
+static inline void bench_out(struct bench *b, uint16_t port, uint8_t value)
+{
+    uint64_t v = value;
+
+    assert_int_equal(bench_port(b, port, 1, true, &v), IO_DONE);
 }

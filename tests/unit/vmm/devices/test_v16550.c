@@ -437,7 +437,6 @@ static void at_ports(void **state)
 
     (void)state;
     bench_init(&b);
-    assert_int_equal(io_bus_init(&b.vm.pio), OK);
     p.port = true;
     p.base = 0x3f8;
     p.size = 8;
@@ -449,7 +448,6 @@ static void at_ports(void **state)
     a = (struct io_access){.size = 1};
     assert_int_equal(io_bus_access(&b.vm.mmio, &b.cache, 0x3ff, &a), IO_UNCLAIMED);
     dev->ops->destroy(dev);
-    io_bus_destroy(&b.vm.pio);
     bench_fini(&b);
 }
 

@@ -18,8 +18,6 @@ static int setup(void **state)
     struct fixture *f = malloc(sizeof(*f));
 
     bench_init(&f->b);
-    spin_init(&f->b.vm.lock, LOCK_VM);
-    f->b.vm.state = VM_RUNNING;
     assert_int_equal(vsifive_test_create(&f->b.vm, TEST, &f->dev), OK);
     *state = f;
     return 0;
