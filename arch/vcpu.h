@@ -55,6 +55,9 @@ struct vcpu_exit {
             bool write;
         } pio;
         struct {
+            bool deaf; // interrupts are masked and do not end it (HLT): only being stopped or paused does
+        } idle;
+        struct {
             uint64_t target; // MPIDR affinity, hart id or APIC id
             uint64_t entry;
             uint64_t arg;

@@ -86,8 +86,11 @@ static enum vcpu_verdict exit_cpu_off(struct vcpu *v, struct vcpu_exit *e)
 
 static enum vcpu_verdict exit_idle(struct vcpu *v, struct vcpu_exit *e)
 {
-    (void)e;
-    vcpu_idle(v);
+    if (e->idle.deaf) {
+        vcpu_halt(v);
+    } else {
+        vcpu_idle(v);
+    }
     return VCPU_RESUME;
 }
 

@@ -16,6 +16,14 @@ void x86_advance(struct arch_vcpu *av, uint32_t length)
     x86_ops->clear_shadow(av);
 }
 
+// Ended here, without the core.
+static enum vcpu_verdict done(struct arch_vcpu *av, uint32_t length)
+{
+    av->done++;
+    x86_advance(av, length);
+    return VCPU_RESUME;
+}
+
 // ---- handlers ----------------------------------------
 
 static enum vcpu_verdict exit_nothing(struct arch_vcpu *av, struct x86_exit *x)
@@ -42,23 +50,25 @@ static enum vcpu_verdict exit_cpuid(struct arch_vcpu *av, struct x86_exit *x)
     av->r[X86_RBX] = r.ebx;
     av->r[X86_RCX] = r.ecx;
     av->r[X86_RDX] = r.edx;
-    x86_advance(av, x->length);
-    return VCPU_RESUME;
+    return done(av, x->length);
 }
 
+// With interrupts masked nothing ends it (there are no NMIs): it is executed again.
 static enum vcpu_verdict exit_hlt(struct arch_vcpu *av, struct x86_exit *x)
 {
-    struct vcpu_exit e = {.kind = VCPU_EXIT_IDLE};
+    bool deaf = !(x86_ops->get(av, X86_RFLAGS) & RFLAGS_IF);
+    struct vcpu_exit e = {.kind = VCPU_EXIT_IDLE, .idle.deaf = deaf};
 
-    x86_advance(av, x->length);
+    if (!deaf) {
+        x86_advance(av, x->length);
+    }
     return av->up->exit(av, &e);
 }
 
 static enum vcpu_verdict exit_call(struct arch_vcpu *av, struct x86_exit *x)
 {
     av->r[X86_RAX] = (uint64_t)-KVM_ENOSYS;
-    x86_advance(av, x->length);
-    return VCPU_RESUME;
+    return done(av, x->length);
 }
 
 static enum vcpu_verdict exit_io(struct arch_vcpu *av, struct x86_exit *x)
@@ -98,8 +108,7 @@ static enum vcpu_verdict exit_msr(struct arch_vcpu *av, struct x86_exit *x)
         av->r[X86_RAX] = (uint32_t)v;
         av->r[X86_RDX] = v >> 32;
     }
-    x86_advance(av, x->length);
-    return VCPU_RESUME;
+    return done(av, x->length);
 }
 
 static enum vcpu_verdict exit_xsetbv(struct arch_vcpu *av, struct x86_exit *x)
@@ -108,16 +117,14 @@ static enum vcpu_verdict exit_xsetbv(struct arch_vcpu *av, struct x86_exit *x)
 
     if (av->r[X86_RCX] & UINT32_MAX || !fp_set_xcr0(av, v)) {
         x86_fault(av, X86_GP, 0);
-    } else {
-        x86_advance(av, x->length);
+        return VCPU_RESUME;
     }
-    return VCPU_RESUME;
+    return done(av, x->length);
 }
 
 static enum vcpu_verdict exit_skip(struct arch_vcpu *av, struct x86_exit *x)
 {
-    x86_advance(av, x->length);
-    return VCPU_RESUME;
+    return done(av, x->length);
 }
 
 static enum vcpu_verdict exit_undefined(struct arch_vcpu *av, struct x86_exit *x)

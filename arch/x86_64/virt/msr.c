@@ -164,6 +164,7 @@ static bool write_mtrr(struct arch_vcpu *av, uint32_t msr, uint64_t v)
 static bool apic_access(struct arch_vcpu *av, struct vcpu_exit *e)
 {
     av->up->exit(av, e);
+    av->done -= e->sysreg.handled; // counted as the controller's
     return e->sysreg.handled;
 }
 

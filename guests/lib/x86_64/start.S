@@ -200,7 +200,7 @@ trap_entry:
     .macro stub n
     .balign 16
 stub_\n:
-    .if     (0x60227D00 >> \n) & (\n < 32)
+    .if     (0x60227D00 >> \n) & 1
     .else
     push    $0
     .endif

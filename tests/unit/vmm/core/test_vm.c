@@ -342,6 +342,25 @@ static void test_stop_while_asleep(void **state)
     end();
 }
 
+// HLT with interrupts masked: they wait, and it does not spin.
+static void test_deaf_sleep(void **state)
+{
+    (void)state;
+    make(1, 1);
+    sleeper[0] = (struct host_step){.exit = {.kind = VCPU_EXIT_IDLE, .idle.deaf = true}};
+    host_guest_script(0, sleeper, 1);
+    vm_start(&vm, &entry);
+    run_ms(1);
+    assert_int_equal(vm.vcpus[0]->state, VCPU_WAITING);
+    vcpu_request(vm.vcpus[0], VCPU_REQ_IRQ);
+    run_ms(1);
+    assert_int_equal(vm.vcpus[0]->state, VCPU_WAITING);
+    assert_int_equal(vm.vcpus[0]->exits[VCPU_EXIT_IDLE].count, 1);
+    assert_true(in_worker(stop_main, &done));
+    assert_int_equal(result, OK);
+    end();
+}
+
 static void pause_main(void *arg)
 {
     result = vm_pause(&vm, SECOND);
@@ -670,6 +689,7 @@ int main(void)
         cmocka_unit_test(test_cpu_on),
         cmocka_unit_test(test_last_cpu_off_ends_the_vm),
         cmocka_unit_test(test_stop_while_asleep),
+        cmocka_unit_test(test_deaf_sleep),
         cmocka_unit_test(test_pause_call_resume),
         cmocka_unit_test(test_stop_while_paused),
         cmocka_unit_test(test_throttled_stops_at_once),
