@@ -272,6 +272,7 @@ static bool take_vector_opcode(struct cursor *c, struct x86_insn *in, unsigned *
     if (!take_vector(c, in, &map)) {
         return false;
     }
+    in->rex &= in->mode == 8 ? 0xFF : 0; // elsewhere there are eight registers, of 32 bits
     *shape = fits ? vector_shape(in, map, evex) : UNDEFINED;
     in->map = (uint8_t)map;
     return true;
