@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The x86_64 board's own parts: local APICs and I/O APIC, 16550 at I/O ports.
+// The x86_64 board's own parts: local APICs and I/O APIC, 16550 at I/O ports, PIT, HPET.
 #include "vmm/devices/v16550.h"
+#include "vmm/devices/vhpet.h"
+#include "vmm/devices/vpit.h"
 #include "vmm/irqchip/vapic.h"
 #include "vmm/manage/board_parts.h"
 
@@ -32,9 +34,19 @@ static enum status create_rtc(struct vm *vm, const struct plan_device *p)
     return OK;
 }
 
+static enum status create_others(struct vm *vm)
+{
+    const struct irq_line pit_line = {.chip = vm->irqchip, .line = VPIT_GSI};
+    struct vdev *pit, *hpet;
+    enum status s = vpit_create(vm, &pit_line, &pit);
+
+    return s == OK ? vhpet_create(vm, pit, &hpet) : s;
+}
+
 const struct board_parts board_parts_x86_64 = {
     .arch = "x86_64",
     .create_irqchip = create_irqchip,
     .create_uart = create_uart,
     .create_rtc = create_rtc,
+    .create_others = create_others,
 };
