@@ -33,6 +33,7 @@ struct board {
     uint64_t timebase; // riscv64: ticks per second
     uint64_t ram_base, ram_size;
     uint64_t rtc;
+    uint64_t rsdp;   // x86_64: ACPI's, 0 when there is none
     uint64_t virtio; // lowest virtio-mmio slot, 0 when there is none
     uint64_t virtio_stride;
     unsigned virtio_count;

@@ -291,6 +291,7 @@ static void board_from_start_info(const struct start_info *info)
     if (!info || info->magic != INFO_MAGIC) {
         return;
     }
+    board.rsdp = info->rsdp;
     if (info->cmdline) {
         text_copy(board.bootargs, sizeof(board.bootargs), pointer_to(info->cmdline));
     }

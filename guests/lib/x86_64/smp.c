@@ -11,6 +11,14 @@
 #define TRIES 100u
 #define TRIES_PER_SECOND 1000u
 
+// ACPI 6.5, 5.2: offsets in tables.
+#define RSDP_XSDT 24u
+#define TABLE_LENGTH 4u
+#define HEADER_SIZE 36u
+#define MADT_ENTRIES 44u
+#define ENTRY_LOCAL_APIC 0u
+#define APIC_ENABLED 1u
+
 extern const char ap_page[], ap_page_end[];
 
 static enum cpu_state states[CPUS_MAX] = {CPU_ON, [1 ... CPUS_MAX - 1] = CPU_OFF};
@@ -32,6 +40,57 @@ static void set_state(uint64_t id, enum cpu_state s)
 {
     __atomic_store_n(&states[id], s, __ATOMIC_RELEASE);
 }
+
+// ---- which there are: one entry of the MADT for each ----
+
+static const uint8_t *table_at(uint64_t address)
+{
+    return (const uint8_t *)(uintptr_t)address;
+}
+
+static uint32_t get32(const uint8_t *p)
+{
+    uint32_t v;
+
+    memcpy(&v, p, sizeof(v));
+    return v;
+}
+
+static uint64_t get64(const uint8_t *p)
+{
+    return get32(p) | (uint64_t)get32(p + 4) << 32;
+}
+
+static const uint8_t *find_madt(void)
+{
+    const uint8_t *xsdt = table_at(get64(table_at(board.rsdp) + RSDP_XSDT));
+
+    for (uint32_t at = HEADER_SIZE; at + 8 <= get32(xsdt + TABLE_LENGTH); at += 8) {
+        const uint8_t *table = table_at(get64(xsdt + at));
+
+        if (table[0] == 'A' && table[1] == 'P' && table[2] == 'I' && table[3] == 'C') {
+            return table;
+        }
+    }
+    return NULL;
+}
+
+// Without tables any may be there.
+static bool exists(uint64_t id)
+{
+    const uint8_t *madt = board.rsdp ? find_madt() : NULL;
+    uint32_t at = MADT_ENTRIES;
+
+    while (madt && at + 8 <= get32(madt + TABLE_LENGTH) && madt[at + 1]) {
+        if (madt[at] == ENTRY_LOCAL_APIC && madt[at + 3] == id && (madt[at + 4] & APIC_ENABLED)) {
+            return true;
+        }
+        at += madt[at + 1];
+    }
+    return !madt;
+}
+
+// ---- starting and stopping ----
 
 void ap_main(const struct cpu_start *start)
 {
@@ -92,7 +151,7 @@ enum cpu_answer cpu_start(uint64_t id, const struct cpu_start *start)
 
 enum cpu_state cpu_state(uint64_t id)
 {
-    return id < CPUS_MAX ? state_of(id) : CPU_UNKNOWN;
+    return id < CPUS_MAX && exists(id) ? state_of(id) : CPU_UNKNOWN;
 }
 
 void cpu_stop(void)
