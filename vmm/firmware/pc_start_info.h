@@ -4,15 +4,12 @@
 // Xen; xen/include/public/arch-x86/hvm/start_info.h). Pure. Any thread.
 #pragma once
 
-#include "kernel/lib/status.h"
 #include "kernel/lib/types.h"
 #include "vmm/config/plan.h"
 
 // Guest physical addresses.
 #define PC_START_INFO 0x6000u // start_info, memory map behind it
 #define PC_CMDLINE 0x20000u
-#define PC_LOW_RAM_END 0x9FC00u // from here to 1 MiB: extended BIOS data, video, tables
-#define PC_HIGH_RAM 0x100000u
 
 #define PC_START_INFO_CAPACITY KIB(4)
 
@@ -23,6 +20,5 @@ struct pc_start_info_input {
     uint64_t initrd_base, initrd_size;
 };
 
-// Fills `buf`, which goes to PC_START_INFO; *size is its length. E_NOMEM when the map does not fit.
-enum status pc_start_info_build(const struct pc_start_info_input *in, uint8_t buf[PC_START_INFO_CAPACITY],
-                                size_t *size);
+// Fills `buf`, which goes to PC_START_INFO. Returns how many bytes.
+size_t pc_start_info_build(const struct pc_start_info_input *in, uint8_t buf[PC_START_INFO_CAPACITY]);

@@ -21,16 +21,6 @@ struct pc_build {
     unsigned listed_count;
 };
 
-static const struct plan_fixed *find_fixed(const struct vm_plan *plan, const char *name)
-{
-    for (unsigned i = 0; i < plan->fixed_count; i++) {
-        if (strcmp(plan->fixed[i].name, name) == 0) {
-            return &plan->fixed[i];
-        }
-    }
-    return NULL;
-}
-
 static uint64_t address_of(const struct pc_build *b, size_t at)
 {
     return b->in->base + at;
@@ -310,9 +300,9 @@ enum status pc_tables_build(const struct pc_tables_input *in, void *buf, size_t 
     struct pc_build b = {
         .o = {.buf = buf, .capacity = capacity},
         .in = in,
-        .lapic = find_fixed(in->plan, "local APIC"),
-        .ioapic = find_fixed(in->plan, "I/O APIC"),
-        .hpet = find_fixed(in->plan, "HPET"),
+        .lapic = plan_find_fixed(in->plan, "local APIC"),
+        .ioapic = plan_find_fixed(in->plan, "I/O APIC"),
+        .hpet = plan_find_fixed(in->plan, "HPET"),
     };
 
     if (!b.lapic || !b.ioapic || in->cpus == 0 || in->cpus > CPUS_MAX || in->base % 64 != 0 ||

@@ -16,10 +16,9 @@
 #define PC_MP_POINTER 0x9FC00u
 #define PC_MP_POINTER_SIZE 16u
 
-// Low memory that is not RAM to the guest.
-#define PC_LOW_RESERVED PC_MP_POINTER
-#define PC_VIDEO 0xA0000u
-#define PC_HIGH_MEMORY MIB(1)
+// Between these: extended BIOS data, video, tables; not RAM to the guest.
+#define PC_LOW_RAM_END PC_MP_POINTER
+#define PC_HIGH_RAM 0x100000u
 
 // Fixed hardware that the FADT and the HPET table name; the devices are made to answer there.
 #define PC_SCI 9u
@@ -53,12 +52,12 @@ enum status pc_tables_build(const struct pc_tables_input *in, void *buf, size_t 
 // Types of the BIOS's E820h call, which PVH and Linux's boot protocol took over (ACPI 6.5, 15.4).
 #define PC_MEMORY_RAM 1u
 #define PC_MEMORY_RESERVED 2u
-#define PC_MEMORY_MAX (PLAN_REGION_MAX + 4)
+#define PC_MEMORY_MAX (3 * PLAN_REGION_MAX)
 
 struct pc_memory {
     uint64_t base, size;
     uint32_t type;
 };
 
-// The memory map, sorted; at most PC_MEMORY_MAX entries. Returns how many.
-unsigned pc_memory_map(const struct vm_plan *plan, struct pc_memory *out);
+// The memory map, sorted. Returns how many entries there are.
+unsigned pc_memory_map(const struct vm_plan *plan, struct pc_memory out[PC_MEMORY_MAX]);

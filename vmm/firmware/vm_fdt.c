@@ -185,14 +185,21 @@ static bool has_word(const char *text, const char *word)
 
 bool vm_fdt_cmdline(const struct vm_fdt_input *in, char *out, size_t size)
 {
-    const char *given = in->config->boot.cmdline;
-    int console = in->plan->console;
     const struct fdt_arch *arch = arch_of(in);
+
+    return vm_cmdline(in->config, in->plan, arch ? arch->console : NULL, out, size);
+}
+
+bool vm_cmdline(const struct vm_config *config, const struct vm_plan *plan, const char *uart, char *out,
+                size_t size)
+{
+    const char *given = config->boot.cmdline;
+    int console = plan->console;
     const char *add = "";
     int n;
 
-    if (arch && console >= 0 && !has_word(given, "console=")) {
-        add = in->plan->devices[console].model == MODEL_UART ? arch->console : "hvc0";
+    if (uart && console >= 0 && !has_word(given, "console=")) {
+        add = plan->devices[console].model == MODEL_UART ? uart : "hvc0";
     }
     n = snprintf(out, size, "%s%s%s%s", given, *given && *add ? " " : "", *add ? "console=" : "", add);
     return n >= 0 && (size_t)n < size;

@@ -52,6 +52,9 @@ enum status vm_fdt_patch(const struct vm_fdt_input *in, void *buf, size_t capaci
 // The kernel command line as the guest sees it: the configuration's, and the console of the board when it
 // names none. Always terminated; false when it had to be cut.
 bool vm_fdt_cmdline(const struct vm_fdt_input *in, char *out, size_t size);
+// The same where there is no device tree: `uart` is what a kernel calls the board's UART, NULL: it is told of no console.
+bool vm_cmdline(const struct vm_config *config, const struct vm_plan *plan, const char *uart, char *out,
+                size_t size);
 
 // MPIDR affinity of vCPU `index`: Aff0 counts to 15 (GICv3's SGI target list), then Aff1.
 static inline uint64_t vm_fdt_cpu_id(unsigned index)

@@ -11,7 +11,7 @@
 #include "vmm/loader/rv_entry.h"
 
 static const struct image_format *const formats[] = {
-    &image_format_arm64, &image_format_riscv64, &image_format_elf64,
+    &image_format_arm64, &image_format_riscv64, &image_format_bzimage, &image_format_elf64,
     &image_format_raw, // last: takes what nobody claims
 };
 
@@ -102,7 +102,7 @@ enum status image_probe(const struct image_source *src, const struct image_optio
 
         *out = (struct image){.format = f};
         st = f->probe(src, opt, out, error);
-        if (st != E_NOENT && f->arch && strcmp(f->arch, opt->arch) != 0) {
+        if (st != E_NOENT && st != E_IO && f->arch && strcmp(f->arch, opt->arch) != 0) {
             return load_fail(error, E_UNSUPPORTED, "is a kernel for %s, the guest is %s", f->arch, opt->arch);
         }
         if (st != E_NOENT) {

@@ -54,7 +54,10 @@ struct image_options {
 #define IMAGE_SEGMENT_MAX 16
 
 // image.mode on x86_64 (arch/x86_64/virt/entry_modes.h); elsewhere it is 0.
-#define IMAGE_MODE_FLAT32 1 // rbx = start_info
+#define IMAGE_MODE_LINUX64 0 // rsi = zero page
+#define IMAGE_MODE_FLAT32 1  // rbx = start_info
+
+#define IMAGE_SETUP_MAX 0x9F
 
 struct image_segment {
     uint64_t file_off, file_size; // file_size <= mem_size, the rest is zeroed
@@ -76,6 +79,10 @@ struct image {
     uint64_t entry;         // relative to base
     unsigned segment_count; // ELF
     struct image_segment segments[IMAGE_SEGMENT_MAX];
+    // bzImage: the highest address of an initrd's last byte (0: no word of it), and the setup header for the zero page
+    uint64_t initrd_max;
+    uint8_t setup[IMAGE_SETUP_MAX];
+    size_t setup_size;
 };
 
 struct image_format {
@@ -114,5 +121,6 @@ static inline uint64_t image_le64(const uint8_t *p)
 // The rows of image.c's table.
 extern const struct image_format image_format_arm64;
 extern const struct image_format image_format_riscv64;
+extern const struct image_format image_format_bzimage;
 extern const struct image_format image_format_elf64;
 extern const struct image_format image_format_raw;

@@ -11,9 +11,9 @@
 #include "arch/time.h"
 #include "arch/virt.h"
 #include "kernel/mm/pool.h"
-#include "vmm/firmware/pc_start_info.h"
 #include "vmm/loader/gzip.h"
 #include "vmm/loader/layout.h"
+#include "vmm/loader/loader_pc.h"
 #include "vmm/loader/source.h"
 
 #define BOUNCE_SIZE KIB(64)
@@ -27,6 +27,7 @@ struct job {
     struct image image;
     struct layout layout;
     struct image_sink sink;
+    uint64_t arg; // of the boot vCPU
     struct load_error error;
     const char *file; // that the error is about
     struct vm_fdt_device devices[PLAN_DEVICE_MAX];
@@ -85,7 +86,13 @@ static enum status plan_layout(struct job *j)
         return load_fail(&j->error, E_RANGE, "is too big for a device tree: %llu bytes of at most %llu",
                          (unsigned long long)j->src->dtb.size, (unsigned long long)VM_FDT_USER_MAX);
     }
-    return layout_build(&j->vm->plan, &j->image, &j->layout, &j->error);
+
+    enum status st = layout_build(&j->vm->plan, &j->image, &j->layout, &j->error);
+
+    if (BOARD_BUILT("x86_64") && st == OK && !j->layout.fdt_size) {
+        return loader_pc_check(&j->vm->plan, &j->image, &j->layout, &j->error);
+    }
+    return st;
 }
 
 static enum status copy_images(struct job *j)
@@ -170,33 +177,29 @@ static enum status load_fdt(struct job *j)
     return st;
 }
 
-static enum status load_cmdline(struct job *j)
+// Of a PC: it has no device tree.
+static enum status load_pc(struct job *j)
 {
-    const char *text = j->vm->config->boot.cmdline;
+    const struct loader_pc_input in = {
+        .config = j->vm->config,
+        .plan = &j->vm->plan,
+        .image = &j->image,
+        .layout = &j->layout,
+        .sink = &j->sink,
+    };
 
-    return text[0] ? gmem_load(&j->vm->gmem, gpa(PC_CMDLINE), text, strlen(text) + 1) : OK;
+    j->file = "start information";
+    return loader_pc_write(&in, &j->arg, &j->error);
 }
 
-// Of a PC: it has no device tree.
-static enum status load_start_info(struct job *j)
+// What the guest gets the address of.
+static enum status describe(struct job *j)
 {
-    const struct pc_start_info_input in = {
-        .plan = &j->vm->plan,
-        .has_cmdline = j->vm->config->boot.cmdline[0] != 0,
-        .initrd_base = j->layout.initrd,
-        .initrd_size = j->layout.initrd_size,
-    };
-    size_t size;
-    enum status st = pc_start_info_build(&in, j->bounce, &size);
-
-    if (st == OK) {
-        st = gmem_load(&j->vm->gmem, gpa(PC_START_INFO), j->bounce, size);
+    if (BOARD_BUILT("x86_64") && !j->layout.fdt_size) {
+        return load_pc(j);
     }
-    if (st == OK) {
-        st = load_cmdline(j);
-    }
-    j->file = "start information";
-    return st == OK ? OK : load_fail(&j->error, st, "cannot be loaded: %s", status_name(st));
+    j->arg = j->layout.fdt;
+    return load_fdt(j);
 }
 
 static enum status run_job(struct job *j)
@@ -210,15 +213,9 @@ static enum status run_job(struct job *j)
         st = copy_images(j);
     }
     if (st == OK) {
-        st = j->layout.fdt_size ? load_fdt(j) : load_start_info(j);
+        st = describe(j);
     }
     return st;
-}
-
-// What the guest gets the address of.
-static uint64_t description(const struct job *j)
-{
-    return j->layout.fdt_size ? j->layout.fdt : PC_START_INFO;
 }
 
 static void report(struct job *j, enum status st)
@@ -239,8 +236,8 @@ static void report(struct job *j, enum status st)
     }
     log_info("[%s] %s%s %s at 0x%llx (%llu KiB)%s, %s at 0x%llx", config->name, j->gz ? "gzip " : "",
              j->image.format->name, j->src->kernel.name, (unsigned long long)l->kernel,
-             (unsigned long long)(l->kernel_size >> 10), initrd, l->fdt_size ? "device tree" : "start_info",
-             (unsigned long long)description(j));
+             (unsigned long long)(l->kernel_size >> 10), initrd,
+             l->fdt_size ? "device tree" : "start information", (unsigned long long)j->arg);
 }
 
 enum status vm_load(struct vm *vm, const struct loader_source *src, struct vcpu_entry *entry)
@@ -259,8 +256,8 @@ enum status vm_load(struct vm *vm, const struct loader_source *src, struct vcpu_
     report(j, st);
     if (st == OK) {
         arch_icache_invalidate_all();
-        *entry = (struct vcpu_entry){
-            .pc = j->image.base + j->image.entry, .arg = description(j), .mode = j->image.mode};
+        *entry =
+            (struct vcpu_entry){.pc = j->image.base + j->image.entry, .arg = j->arg, .mode = j->image.mode};
     }
     gzip_close(j->gz);
     pool_free(j, sizeof(*j));

@@ -95,6 +95,9 @@ static int setup_pc(void **state)
 
     (void)state;
     source.arch = "x86_64";
+    vm.plan.fixed_count = 2;
+    vm.plan.fixed[0] = (struct plan_fixed){"local APIC", 0xFEE00000, 0x1000};
+    vm.plan.fixed[1] = (struct plan_fixed){"I/O APIC", 0xFEC00000, 0x1000};
     memset(kernel_bytes, 0x90, 64); // without a header
     return failed;
 }
@@ -263,6 +266,35 @@ static void test_pc(void **state)
     assert_int_equal(info[1], initrd.size);
 }
 
+// A bzImage whose setup sectors take 0xA00 bytes.
+static void test_pc_linux(void **state)
+{
+    (void)state;
+    kernel_bytes[0x1f1] = 4;
+    put32(kernel_bytes + 0x1f4, (FILE_SIZE - 0xa00) / 16);
+    put16(kernel_bytes + 0x1fe, 0xaa55);
+    kernel_bytes[0x201] = 0x6a;
+    memcpy(kernel_bytes + 0x202, "HdrS", 4);
+    put16(kernel_bytes + 0x206, 0x20f);
+    kernel_bytes[0x211] = 1;
+    put32(kernel_bytes + 0x22c, UINT32_MAX);
+    put32(kernel_bytes + 0x230, MIB(2));
+    kernel_bytes[0x234] = 1;
+    put16(kernel_bytes + 0x236, 1);
+    put64(kernel_bytes + 0x258, MIB(2));
+    put32(kernel_bytes + 0x260, MIB(1));
+    if (vm_load(&vm, &source, &entry) != OK) {
+        fail_msg("%s", vm.fault);
+    }
+    assert_int_equal(entry.pc, MIB(2) + 0x200);
+    assert_int_equal(entry.arg, 0x7000);
+    assert_int_equal(entry.mode, IMAGE_MODE_LINUX64);
+    expect_ram(MIB(2), kernel_bytes + 0xa00, FILE_SIZE - 0xa00);
+    config.boot.has_load = true;
+    config.boot.load = 0;
+    refused(E_RANGE, "below 1 MiB");
+}
+
 static void test_pc_without_trees(void **state)
 {
     (void)state;
@@ -295,6 +327,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_users_tree, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pc, setup_pc, teardown),
+        cmocka_unit_test_setup_teardown(test_pc_linux, setup_pc, teardown),
         cmocka_unit_test_setup_teardown(test_pc_without_trees, setup_pc, teardown),
         cmocka_unit_test_setup_teardown(test_open, setup, teardown),
     };

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// See loader_pc.h. Everything lies below 1 MiB, where no kernel is put but real-mode code.
+#include "vmm/loader/loader_pc.h"
+
+#include <string.h>
+
+#include "vmm/firmware/pc_linux.h"
+#include "vmm/firmware/pc_start_info.h"
+#include "vmm/firmware/pc_tables.h"
+#include "vmm/firmware/vm_fdt.h"
+
+#define CONSOLE "ttyS0"
+#define CMDLINE_ROOM (CONFIG_CMDLINE_MAX + 32)
+
+static bool is_ram(const struct vm_plan *plan, uint64_t base, uint64_t end)
+{
+    for (unsigned i = 0; i < plan->region_count; i++) {
+        const struct plan_region *r = &plan->regions[i];
+
+        if (r->kind == REGION_RAM && r->base <= base && end - r->base <= r->size) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum status loader_pc_check(const struct vm_plan *plan, const struct image *image,
+                            const struct layout *layout, struct load_error *error)
+{
+    uint64_t last = layout->initrd + layout->initrd_size - 1;
+    uint64_t limit = image->initrd_max ? image->initrd_max : UINT32_MAX;
+
+    if (!is_ram(plan, 0, PC_HIGH_RAM)) {
+        return load_fail(error, E_CONFIG, "cannot be started: the guest has no RAM at 0 for its tables");
+    }
+    if (layout->kernel < PC_HIGH_RAM) {
+        return load_fail(error, E_RANGE, "wants to lie at 0x%llx, below 1 MiB, where a PC's tables are",
+                         (unsigned long long)layout->kernel);
+    }
+    if (layout->kernel + layout->kernel_size > GIB(4)) {
+        return load_fail(error, E_RANGE, "wants to lie at 0x%llx, beyond 4 GiB, where it cannot be entered",
+                         (unsigned long long)layout->kernel);
+    }
+    if (layout->initrd_size && last > limit) {
+        return load_fail(error, E_RANGE, "takes an initrd up to 0x%llx only, and it would end at 0x%llx",
+                         (unsigned long long)limit, (unsigned long long)last);
+    }
+    return OK;
+}
+
+static enum status write(const struct loader_pc_input *in, uint64_t to, const void *bytes, uint64_t len)
+{
+    return in->sink->write(in->sink->ctx, to, bytes, len);
+}
+
+static enum status write_tables(const struct loader_pc_input *in, uint64_t *rsdp)
+{
+    const struct pc_tables_input tables_in = {
+        .plan = in->plan, .cpus = in->config->cpus, .base = PC_TABLES_BASE};
+    struct pc_tables tables = {0};
+    enum status st = pc_tables_build(&tables_in, in->sink->bounce, in->sink->bounce_size, &tables);
+
+    if (st == OK) {
+        st = write(in, PC_TABLES_BASE, in->sink->bounce, tables.size);
+    }
+    *rsdp = tables.rsdp;
+    return st == OK ? write(in, PC_MP_POINTER, tables.mp_pointer, sizeof(tables.mp_pointer)) : st;
+}
+
+static enum status start_info(const struct loader_pc_input *in, uint64_t rsdp, uint64_t *arg)
+{
+    const char *cmdline = in->config->boot.cmdline;
+    const struct pc_start_info_input info = {
+        .plan = in->plan,
+        .has_cmdline = cmdline[0] != 0,
+        .rsdp = rsdp,
+        .initrd_base = in->layout->initrd,
+        .initrd_size = in->layout->initrd_size,
+    };
+    enum status st = write(in, PC_START_INFO, in->sink->bounce, pc_start_info_build(&info, in->sink->bounce));
+
+    *arg = PC_START_INFO;
+    return st == OK && cmdline[0] ? write(in, PC_CMDLINE, cmdline, strlen(cmdline) + 1) : st;
+}
+
+static enum status linux64(const struct loader_pc_input *in, uint64_t rsdp, uint64_t *arg)
+{
+    const struct pc_linux_input linux_in = {
+        .plan = in->plan,
+        .setup = in->image->setup,
+        .setup_size = in->image->setup_size,
+        .cmdline = PC_CMDLINE,
+        .rsdp = rsdp,
+        .initrd_base = in->layout->initrd,
+        .initrd_size = in->layout->initrd_size,
+    };
+    char cmdline[CMDLINE_ROOM];
+    enum status st;
+
+    if (!vm_cmdline(in->config, in->plan, CONSOLE, cmdline, sizeof(cmdline))) {
+        return E_RANGE;
+    }
+    pc_linux_zero_page(&linux_in, in->sink->bounce);
+    st = write(in, PC_ZERO_PAGE, in->sink->bounce, PAGE_SIZE);
+    if (st == OK) {
+        st = write(in, PC_CMDLINE, cmdline, strlen(cmdline) + 1);
+    }
+    for (unsigned i = 0; st == OK && i < PC_PAGE_TABLE_COUNT; i++) {
+        pc_linux_page_table(i, in->sink->bounce);
+        st = write(in, PC_PAGE_TABLES + i * PAGE_SIZE, in->sink->bounce, PAGE_SIZE);
+    }
+    *arg = PC_ZERO_PAGE;
+    return st;
+}
+
+enum status loader_pc_write(const struct loader_pc_input *in, uint64_t *arg, struct load_error *error)
+{
+    uint64_t rsdp;
+    enum status st = write_tables(in, &rsdp);
+
+    if (st == OK) {
+        st = in->image->mode == IMAGE_MODE_LINUX64 ? linux64(in, rsdp, arg) : start_info(in, rsdp, arg);
+    }
+    return st == OK ? OK : load_fail(error, st, "cannot be made: %s", status_name(st));
+}
