@@ -72,7 +72,7 @@ $(B)/kernel/main.o: $(B)/.version
 
 # Small is the rule. What every exit runs is fast, and the architecture may have cheaper frames for it; so is what moves data.
 hot := arch/$(ARCH)/virt/% vmm/core/run.% vmm/core/vreg.% vmm/core/io_bus.% vmm/core/vcpu.% vmm/irqchip/% vmm/devices/% \
-       vmm/virtio/virtio_mmio.% kernel/irq/% kernel/sched/% kernel/sync/% kernel/time/% drivers/irqchip/%
+       vmm/virtio/virtio_mmio.% kernel/irq/% kernel/sched/% kernel/sync/% kernel/time/% drivers/irqchip/% $(arch-hot)
 fast := $(hot) arch/$(ARCH)/cpu/% arch/$(ARCH)/mmu/% kernel/cpu/% kernel/dev/fdt_read.% kernel/lib/early_map.% kernel/mm/p% \
         vmm/core/call.% vmm/core/gmem.% vmm/core/stolen.% vmm/virtio/virt% vmm/backend/blk_ram.% vmm/manage/guest_irqs.%
 slow := vmm/irqchip/vgic_save.% arch/$(ARCH)/virt/a64_% arch/$(ARCH)/virt/idregs.%

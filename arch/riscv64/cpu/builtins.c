@@ -31,16 +31,18 @@ int __popcountdi2(int64_t v)
 // Undefined for 0, as the builtins are.
 int __clzdi2(int64_t v)
 {
+    static const uint8_t of_nibble[16] = {4, 3, 2, 2, 1, 1, 1, 1};
     uint64_t x = (uint64_t)v;
     int n = 0;
 
-    for (unsigned step = 32; step; step /= 2) {
+#pragma GCC unroll 4
+    for (unsigned step = 32; step >= 4; step /= 2) {
         if (!(x >> (64 - step))) {
             n += (int)step;
             x <<= step;
         }
     }
-    return n;
+    return n + of_nibble[x >> 60];
 }
 
 int __ctzdi2(int64_t v)

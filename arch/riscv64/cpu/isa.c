@@ -36,7 +36,7 @@ static const char *const names[ISA_COUNT] = {
     [ISA_ZIHINTPAUSE] = "zihintpause",
 };
 
-static uint64_t have; // bit by enum isa_ext
+uint64_t isa_present;
 static uint64_t timebase = DEFAULT_TIMEBASE, cbom_block, cboz_block;
 
 static uint64_t bit_of(const char *name, size_t len)
@@ -123,7 +123,7 @@ static void scan_harts(const void *fdt, int cpus)
             continue;
         }
         uint64_t bits = hart_extensions(fdt, node);
-        have = first ? bits : have & bits;
+        isa_present = first ? bits : isa_present & bits;
         if (first) {
             cbom_block = cell(fdt, node, "riscv,cbom-block-size");
             cboz_block = cell(fdt, node, "riscv,cboz-block-size");
@@ -138,14 +138,14 @@ static void drop_closed(void)
     static _Alignas(1024) uint8_t block[1024]; // larger than any block that is accepted
 
     if (isa_has(ISA_SSTC) && !probe_stimecmp()) {
-        have &= ~BIT64(ISA_SSTC);
+        isa_present &= ~BIT64(ISA_SSTC);
     }
     if (isa_has(ISA_ZICBOM) && (!is_power_of_two(cbom_block) || !probe_cbo_clean(block))) {
-        have &= ~BIT64(ISA_ZICBOM);
+        isa_present &= ~BIT64(ISA_ZICBOM);
     }
     if (isa_has(ISA_ZICBOZ) &&
         (!is_power_of_two(cboz_block) || cboz_block > sizeof(block) || !probe_cbo_zero(block))) {
-        have &= ~BIT64(ISA_ZICBOZ);
+        isa_present &= ~BIT64(ISA_ZICBOZ);
     }
     cbom_block = isa_has(ISA_ZICBOM) ? cbom_block : 0;
     cboz_block = isa_has(ISA_ZICBOZ) ? cboz_block : 0;
@@ -163,11 +163,6 @@ void isa_init(const void *fdt)
     hz = cell(fdt, cpus, "timebase-frequency");
     timebase = hz ? hz : DEFAULT_TIMEBASE;
     drop_closed();
-}
-
-bool isa_has(enum isa_ext ext)
-{
-    return (have & BIT64(ext)) != 0;
 }
 
 const char *isa_name(enum isa_ext ext)

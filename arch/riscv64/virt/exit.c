@@ -28,16 +28,11 @@ failed:
     return false;
 }
 
-static enum exit_action idle(struct guest_frame *f)
+void guest_wait(struct guest_frame *f)
 {
-    struct vcpu_exit e = {.kind = VCPU_EXIT_IDLE};
-    enum exit_action action;
-
-    f->pc += 4;
     vtimer_watch(f->vcpu);
-    action = exit_upcall(f, &e);
+    f->vcpu->up->idle(f->vcpu);
     vtimer_rest(f->vcpu);
-    return action;
 }
 
 // What VS-mode may not do: WFI while the core is shared; hypervisor registers and instructions, which for the guest do not
@@ -51,7 +46,9 @@ static enum exit_action exit_virtual(struct guest_frame *f, uint64_t cause, bool
         return EXIT_RESUME;
     }
     if ((insn == INSN_WFI || insn == INSN_WRS_NTO) && frame_in_kernel(f)) {
-        return idle(f);
+        f->pc += 4;
+        guest_wait(f);
+        return EXIT_RESUME;
     }
     if (aia_is_access(insn) && frame_in_kernel(f)) {
         return exit_aia(f, insn, full);

@@ -107,5 +107,7 @@ void vtimer_poll(struct arch_vcpu *av);
 // Around a sleep: without a host interrupt for the guest's timer a host timer stands in.
 void vtimer_watch(struct arch_vcpu *av);
 void vtimer_rest(struct arch_vcpu *av);
+// Waits until something interrupts the guest.
+void guest_wait(struct guest_frame *f);
 // Disarms the host timer altogether.
 void vtimer_unwatch(struct arch_vcpu *av);

@@ -235,9 +235,7 @@ static enum exit_action hart_status(struct guest_frame *f)
 // what interrupts it already pending.
 static enum exit_action hart_suspend(struct guest_frame *f)
 {
-    struct vcpu_exit e = {.kind = VCPU_EXIT_IDLE};
     uint64_t type = f->x[SBI_A(0)], entry = f->x[SBI_A(1)], arg = f->x[SBI_A(2)];
-    enum exit_action action;
 
     if (type != HSM_SUSPEND_RETENTIVE && type != HSM_SUSPEND_NON_RETENTIVE) {
         return sbi_answer(f, SBI_ERR_INVALID_PARAM, 0);
@@ -246,9 +244,7 @@ static enum exit_action hart_suspend(struct guest_frame *f)
         return sbi_answer(f, SBI_ERR_INVALID_ADDRESS, 0);
     }
     sbi_answer(f, SBI_SUCCESS, 0);
-    vtimer_watch(f->vcpu);
-    action = exit_upcall(f, &e);
-    vtimer_rest(f->vcpu);
+    guest_wait(f);
     if (type == HSM_SUSPEND_NON_RETENTIVE) {
         csr_write(vsatp, 0);
         csr_clear(vsstatus, SSTATUS_SIE);
@@ -257,7 +253,7 @@ static enum exit_action hart_suspend(struct guest_frame *f)
         f->x[SBI_A(0)] = f->vcpu->index;
         f->x[SBI_A(1)] = arg;
     }
-    return action;
+    return EXIT_RESUME;
 }
 
 enum exit_action sbi_hsm(struct guest_frame *f)

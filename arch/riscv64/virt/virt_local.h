@@ -3,9 +3,9 @@
 // What the vCPU's files of arch/riscv64/virt share beside the exit path.
 #pragma once
 
-#include <asm/vcpu.h>
 #include <asm/virt.h>
 
+#include "arch/riscv64/virt/exit.h"
 #include "kernel/lib/status.h"
 
 // The guest's timer (vtimer.c): vstimecmp where the hart has Sstc, else a host timer that raises the interrupt. Interrupts
@@ -17,7 +17,16 @@ void vtimer_bind(struct arch_vcpu *av);
 struct thread *vtimer_thread(const struct arch_vcpu *av);
 void vtimer_load(struct arch_vcpu *av);
 void vtimer_put(struct arch_vcpu *av);
-bool vtimer_expired(const struct arch_vcpu *av);
+// In guest time; UINT64_MAX when none is set.
+static inline uint64_t vtimer_deadline(const struct arch_vcpu *av)
+{
+    return av->loaded && !vtimer_by_host ? csr_read(vstimecmp) : av->csr.vstimecmp;
+}
+
+static inline bool vtimer_expired(const struct arch_vcpu *av)
+{
+    return csr_read(time) + av->vm->htimedelta >= vtimer_deadline(av);
+}
 
 // The loaded guest met an illegal instruction: had it no FP registers yet, it has them now, and is to try again.
 bool fp_bring(struct arch_vcpu *av);

@@ -17,35 +17,21 @@ struct vtimer {
     struct thread *thread; // to be woken
 };
 
-static uint64_t guest_now(const struct arch_vcpu *av)
-{
-    return arch_time_now() + av->vm->htimedelta;
-}
-
-static uint64_t deadline_of(const struct arch_vcpu *av)
-{
-    return av->loaded && !vtimer_by_host ? csr_read(vstimecmp) : av->csr.vstimecmp;
-}
-
-bool vtimer_expired(const struct arch_vcpu *av)
-{
-    return guest_now(av) >= deadline_of(av);
-}
-
 // In host ticks; UINT64_MAX when it is further away than host time goes.
 static uint64_t host_deadline(const struct arch_vcpu *av)
 {
-    uint64_t when = deadline_of(av);
-    uint64_t now = guest_now(av);
+    uint64_t when = vtimer_deadline(av);
+    uint64_t host_now = csr_read(time);
+    uint64_t now = host_now + av->vm->htimedelta;
     uint64_t host;
 
     if (when == UINT64_MAX) {
         return UINT64_MAX;
     }
     if (when <= now) {
-        return arch_time_now();
+        return host_now;
     }
-    return __builtin_add_overflow(arch_time_now(), when - now, &host) ? UINT64_MAX : host;
+    return __builtin_add_overflow(host_now, when - now, &host) ? UINT64_MAX : host;
 }
 
 static void fired(struct timer *t)
@@ -149,8 +135,8 @@ void vtimer_unwatch(struct arch_vcpu *av)
     }
 }
 
+// Where a host timer is armed already, for want of Sstc or by vtimer_watch(), it wakes the vCPU wherever its registers are.
 uint64_t arch_vcpu_timer_deadline(const struct arch_vcpu *av, uint32_t ignore)
 {
-    return !(ignore & 1) && !vtimer_by_host ? host_deadline(av)
-                                            : UINT64_MAX; // else the host timer stays armed
+    return (ignore & 1) || vtimer_by_host || av->vtimer->armed ? UINT64_MAX : host_deadline(av);
 }

@@ -32,7 +32,11 @@ enum isa_ext {
 
 // Reads the tree; boot CPU, once. Before that nothing is there.
 void isa_init(const void *fdt);
-bool isa_has(enum isa_ext ext);
+extern uint64_t isa_present; // bit by enum isa_ext; look with isa_has()
+static inline bool isa_has(enum isa_ext ext)
+{
+    return (isa_present & BIT64(ext)) != 0;
+}
 const char *isa_name(enum isa_ext ext); // "sstc"
 
 // Properties of /cpus that came along.
