@@ -74,14 +74,14 @@ static void debug_release(struct spinlock *lock)
     t->held_ranks &= ~(lock->rank != LOCK_NONE ? 1u << (unsigned)lock->rank : 0);
 }
 
-void spin_wait(const struct spinlock *lock, uint32_t ticket)
+__attribute__((noinline)) void spin_wait(const struct spinlock *lock, uint32_t ticket)
 {
     while (atomic_load_explicit(&lock->owner, memory_order_acquire) != ticket) {
         arch_cpu_relax();
     }
 }
 
-static void spin_acquire(struct spinlock *lock)
+static inline void spin_acquire(struct spinlock *lock)
 {
     uint32_t ticket;
 
