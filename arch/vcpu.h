@@ -128,6 +128,8 @@ struct vcpu_upcalls {
     int (*take_irq)(struct arch_vcpu *av);
     // The guest's memory, for decoding its instructions and page tables; false when that is not (all) RAM.
     bool (*read)(struct arch_vcpu *av, gpa_t gpa, void *buf, unsigned len);
+    // Into the guest's memory, for instructions that reach a device and memory at once; false when that is not (all) RAM.
+    bool (*write)(struct arch_vcpu *av, gpa_t gpa, const void *buf, unsigned len);
     // The guest waits for an interrupt, as exit() with VCPU_EXIT_IDLE: the usual way from one vCPU to another.
     void (*idle)(struct arch_vcpu *av);
     // A host interrupt is pending: take and dispatch it, let the scheduler run.

@@ -225,6 +225,11 @@ static bool run_read(struct arch_vcpu *av, gpa_t where, void *buf, unsigned len)
     return gmem_read(&vcpu_of(av)->vm->gmem, where, buf, len, NULL) == OK;
 }
 
+static bool run_write(struct arch_vcpu *av, gpa_t where, const void *buf, unsigned len)
+{
+    return gmem_write(&vcpu_of(av)->vm->gmem, where, buf, len, NULL) == OK;
+}
+
 static void run_idle(struct arch_vcpu *av)
 {
     struct vcpu *v = vcpu_of(av);
@@ -316,6 +321,7 @@ const struct vcpu_upcalls vcpu_upcalls = {
     .mmio = run_mmio,
     .take_irq = run_take_irq,
     .read = run_read,
+    .write = run_write,
     .idle = run_idle,
     .host_irq = run_host_irq,
     .requests = run_requests,

@@ -82,8 +82,10 @@ static enum vcpu_verdict exit_io(struct arch_vcpu *av, struct x86_exit *x)
     enum vcpu_verdict verdict;
 
     if (x->io.string) {
-        x86_fault(av, X86_GP, 0);
-        return VCPU_RESUME;
+        if (!x86_emulate_string_io(av, &verdict)) {
+            x86_fault(av, X86_UD, -1);
+        }
+        return verdict;
     }
     verdict = av->up->exit(av, &e);
     if (x->io.in) {
@@ -163,7 +165,17 @@ static enum vcpu_verdict exit_unknown(struct arch_vcpu *av, struct x86_exit *x)
 
 static enum vcpu_verdict exit_nested_fault(struct arch_vcpu *av, struct x86_exit *x)
 {
-    return give_up(av, x, VCPU_EXIT_FAULT, "access to memory that is not there");
+    enum vcpu_verdict verdict;
+
+    if (x->fault.fetch || x->fault.walk) {
+        return give_up(av, x, VCPU_EXIT_FAULT,
+                       x->fault.walk ? "page tables in memory that is not there"
+                                     : "code in memory that is not there");
+    }
+    if (!x86_emulate_fault(av, x->fault.gpa, &verdict)) {
+        return give_up(av, x, VCPU_EXIT_FAULT, "an instruction that is not emulated reaches for a device");
+    }
+    return verdict;
 }
 
 static const exit_handler handlers[X86_EXIT_COUNT] = {

@@ -11,6 +11,7 @@ extern const struct x86_virt_ops *x86_ops;
 
 #define X86_UD 6
 #define X86_GP 13
+#define X86_PF 14
 
 // An exception at the instruction that made the exit.
 static inline void x86_fault(struct arch_vcpu *av, uint8_t vector, int64_t error)
@@ -40,3 +41,15 @@ void x86_msrs_reset(struct arch_vcpu *av);
 
 // walk.c: the guest's own page tables (Intel SDM vol. 3A, 4.3 to 4.5). False: not mapped.
 bool x86_guest_walk(struct arch_vcpu *av, uint64_t va, uint64_t *gpa);
+
+// Likewise for a data access, whose rights count (4.6). False: `error` is the page fault's error code.
+struct x86_walk_for {
+    bool write, user;
+};
+bool x86_guest_access(struct arch_vcpu *av, uint64_t va, struct x86_walk_for why, uint64_t *gpa,
+                      uint32_t *error);
+
+// mmio.c: the instruction at RIP, which has faulted at the guest physical address `where`, or is INS or OUTS. False: it is not
+// one that is emulated, and nothing has changed. Otherwise the guest goes on after it, in its midst, or at a page fault.
+bool x86_emulate_fault(struct arch_vcpu *av, uint64_t where, enum vcpu_verdict *verdict);
+bool x86_emulate_string_io(struct arch_vcpu *av, enum vcpu_verdict *verdict);

@@ -450,6 +450,11 @@ static enum x86_emulate_result run_string(struct x86_emulation *e, const struct 
     return X86_EMULATE_DONE;
 }
 
+bool x86_emulates_operand(const struct x86_insn *in)
+{
+    return find_form(in).kind == ALU;
+}
+
 enum x86_emulate_result x86_emulate(struct x86_emulation *e, const struct x86_insn *in)
 {
     struct form f = find_form(in);

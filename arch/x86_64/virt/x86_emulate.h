@@ -39,4 +39,7 @@ enum x86_emulate_result {
     X86_EMULATE_UNKNOWN  // not one of these instructions: nothing has changed
 };
 
+// Has the instruction just one operand in memory, at one address?
+bool x86_emulates_operand(const struct x86_insn *in);
+
 enum x86_emulate_result x86_emulate(struct x86_emulation *e, const struct x86_insn *in);

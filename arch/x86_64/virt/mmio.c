@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the hardware leaves to software: an access to a device, and string port I/O. The instruction is fetched once through
+// the guest's page tables, then only the copy is used: another vCPU may rewrite it, which changes what its own guest's access
+// does and nothing else.
+//
+// Memory beside the access that faulted (the other end of a MOVS, a stack) is reached as the guest could: its page tables
+// decide, and a page fault is the guest's. Accessed and dirty bits stay as they are. Where nothing is, reads give all ones
+// and writes are lost, as on a PC.
+#include "arch/x86_64/virt/virt_local.h"
+#include "arch/x86_64/virt/x86_emulate.h"
+
+#define SEG_DPL_SHIFT 5
+#define SEG_LONG 0x200
+#define SEG_BIG 0x400
+#define FLAGS_VM BIT64(17)
+#define PAGE_MASK (PAGE_SIZE - 1)
+
+struct access {
+    struct arch_vcpu *av;
+    bool faulted, hint; // a nested fault at `where`; the operand may be known to be there
+    uint64_t where;
+    bool user;
+    enum vcpu_verdict verdict;
+    bool page_fault; // at `linear`, with `error`
+    uint64_t linear;
+    uint32_t error;
+};
+
+// ---- the bus -----------------------------------------
+
+static bool translate(struct access *c, uint64_t linear, bool write, uint64_t *out)
+{
+    uint32_t error;
+
+    // The hardware has just walked there itself.
+    if (c->hint && ((linear ^ c->where) & PAGE_MASK) == 0) {
+        *out = c->where;
+        return true;
+    }
+    if (x86_guest_access(c->av, linear, (struct x86_walk_for){.write = write, .user = c->user}, out,
+                         &error)) {
+        return true;
+    }
+    c->page_fault = true;
+    c->linear = linear;
+    c->error = error;
+    return false;
+}
+
+static bool in_memory(struct access *c, uint64_t where, struct io_access *a)
+{
+    return a->write ? c->av->up->write(c->av, gpa(where), &a->value, a->size)
+                    : c->av->up->read(c->av, gpa(where), &a->value, a->size);
+}
+
+// Nobody is there: said once in a while, and the PC goes on.
+static bool nowhere(struct access *c, uint64_t where, struct io_access *a)
+{
+    struct vcpu_exit e = {.kind = VCPU_EXIT_MMIO, .mmio = {.gpa = gpa(where), .refused = true}};
+
+    e.mmio.access = *a;
+    if (c->av->up->exit(c->av, &e) == VCPU_LEAVE) {
+        c->verdict = VCPU_LEAVE;
+        return false;
+    }
+    a->value = MASK64(0, 8 * a->size);
+    return true;
+}
+
+// Within a page.
+static bool access_at(struct access *c, uint64_t where, struct io_access *a)
+{
+    bool device = c->faulted && (where ^ c->where) <= PAGE_MASK;
+
+    if (!device && in_memory(c, where, a)) {
+        return true;
+    }
+    return c->av->up->mmio(c->av, a, gpa(where)) == 0 || (device && in_memory(c, where, a)) ||
+           nowhere(c, where, a);
+}
+
+// Across two pages: byte by byte, after both have been found.
+static bool access_split(struct access *c, uint64_t linear, struct io_access *a)
+{
+    uint64_t value = 0, where;
+
+    if (!translate(c, linear, a->write, &where) || !translate(c, linear + a->size - 1, a->write, &where)) {
+        return false;
+    }
+    for (unsigned i = 0; i < a->size; i++) {
+        struct io_access byte = {.value = a->value >> 8 * i & 0xFF, .size = 1, .write = a->write};
+
+        if (!translate(c, linear + i, a->write, &where) || !access_at(c, where, &byte)) {
+            return false;
+        }
+        value |= (byte.value & 0xFF) << 8 * i;
+    }
+    a->value = value;
+    return true;
+}
+
+static bool access_linear(struct access *c, uint64_t linear, struct io_access *a)
+{
+    uint64_t where;
+
+    if ((linear & PAGE_MASK) + a->size > PAGE_SIZE) {
+        c->hint = false;
+        return access_split(c, linear, a);
+    }
+    return translate(c, linear, a->write, &where) && access_at(c, where, a);
+}
+
+static uint64_t bus_segment_base(void *ctx, unsigned segment)
+{
+    const struct access *c = ctx;
+    struct x86_seg s;
+
+    x86_ops->get_segment(c->av, (enum x86_segment)segment, &s);
+    return s.base;
+}
+
+static bool bus_read(void *ctx, uint64_t linear, unsigned size, uint64_t *out)
+{
+    struct io_access a = {.size = (uint8_t)size};
+    bool ok = access_linear(ctx, linear, &a);
+
+    *out = a.value;
+    return ok;
+}
+
+static bool bus_write(void *ctx, uint64_t linear, unsigned size, uint64_t value)
+{
+    struct io_access a = {.size = (uint8_t)size, .write = true, .value = value};
+
+    return access_linear(ctx, linear, &a);
+}
+
+static bool bus_writable(void *ctx, uint64_t linear, unsigned size)
+{
+    uint64_t where;
+
+    return translate(ctx, linear, true, &where) && translate(ctx, linear + size - 1, true, &where);
+}
+
+static bool bus_port(void *ctx, uint16_t port, unsigned size, bool write, uint32_t *value)
+{
+    struct access *c = ctx;
+    struct vcpu_exit e = {.kind = VCPU_EXIT_PIO,
+                          .pio = {.port = port, .value = *value, .size = (uint8_t)size, .write = write}};
+
+    c->verdict = c->av->up->exit(c->av, &e);
+    *value = e.pio.value & (uint32_t)MASK64(0, 8 * size);
+    return c->verdict != VCPU_LEAVE;
+}
+
+static const struct x86_bus bus = {bus_segment_base, bus_read, bus_write, bus_writable, bus_port};
+
+// ---- the instruction ---------------------------------
+
+static unsigned code_mode(const struct arch_vcpu *av, const struct x86_seg *cs)
+{
+    if (!(x86_ops->get(av, X86_CR0) & CR0_PE) || x86_ops->get(av, X86_RFLAGS) & FLAGS_VM) {
+        return 2;
+    }
+    if (x86_ops->get(av, X86_EFER) & EFER_LMA && cs->attr & SEG_LONG) {
+        return 8;
+    }
+    return cs->attr & SEG_BIG ? 4 : 2;
+}
+
+// Up to the end of the page; the second half only when the first is not enough.
+static bool fetch(struct arch_vcpu *av, uint64_t linear, unsigned mode, struct x86_insn *in)
+{
+    uint8_t bytes[X86_INSN_MAX];
+    unsigned first = (unsigned)min_u64(sizeof(bytes), PAGE_SIZE - (linear & PAGE_MASK));
+    enum x86_decode_result r;
+    uint64_t where;
+
+    if (!x86_guest_walk(av, linear, &where) || !av->up->read(av, gpa(where), bytes, first)) {
+        return false;
+    }
+    r = x86_decode(bytes, first, mode, in);
+    if (r == X86_DECODE_SHORT) {
+        if (!x86_guest_walk(av, linear + first, &where) ||
+            !av->up->read(av, gpa(where), bytes + first, (unsigned)sizeof(bytes) - first)) {
+            return false;
+        }
+        r = x86_decode(bytes, sizeof(bytes), mode, in);
+    }
+    return r == X86_DECODED;
+}
+
+static enum x86_emulate_result carry_out(struct access *c, const struct x86_insn *in,
+                                         const struct x86_seg *ss)
+{
+    struct x86_emulation e = {.bus = &bus,
+                              .ctx = c,
+                              .r = c->av->r,
+                              .rip = x86_ops->get(c->av, X86_RIP),
+                              .flags = x86_ops->get(c->av, X86_RFLAGS),
+                              .stack_size = in->mode == 8        ? 8
+                                            : ss->attr & SEG_BIG ? 4
+                                                                 : 2};
+    uint64_t flags = e.flags;
+    enum x86_emulate_result r = x86_emulate(&e, in);
+
+    if (e.flags != flags) {
+        x86_ops->set(c->av, X86_RFLAGS, e.flags);
+    }
+    if (r == X86_EMULATE_DONE) {
+        x86_advance(c->av, in->length);
+    } else if (c->page_fault) {
+        x86_ops->set(c->av, X86_CR2, c->linear);
+        x86_fault(c->av, X86_PF, c->error);
+    }
+    return r;
+}
+
+static bool emulate(struct access *c)
+{
+    struct arch_vcpu *av = c->av;
+    struct x86_seg cs, ss;
+    struct x86_insn in;
+    unsigned mode;
+    uint64_t linear;
+
+    x86_ops->get_segment(av, X86_CS, &cs);
+    x86_ops->get_segment(av, X86_SS, &ss);
+    mode = code_mode(av, &cs);
+    linear = x86_ops->get(av, X86_RIP);
+    if (mode != 8) {
+        linear = (linear + cs.base) & UINT32_MAX;
+    }
+    c->user = (ss.attr >> SEG_DPL_SHIFT & 3) == 3;
+    if (!fetch(av, linear, mode, &in)) {
+        return false;
+    }
+    c->hint = c->faulted && x86_emulates_operand(&in);
+    return carry_out(c, &in, &ss) != X86_EMULATE_UNKNOWN;
+}
+
+bool x86_emulate_fault(struct arch_vcpu *av, uint64_t where, enum vcpu_verdict *verdict)
+{
+    struct access c = {.av = av, .faulted = true, .where = where, .verdict = VCPU_RESUME};
+    bool known = emulate(&c);
+
+    *verdict = c.verdict;
+    return known;
+}
+
+bool x86_emulate_string_io(struct arch_vcpu *av, enum vcpu_verdict *verdict)
+{
+    struct access c = {.av = av, .verdict = VCPU_RESUME};
+    bool known = emulate(&c);
+
+    *verdict = c.verdict;
+    return known;
+}
