@@ -80,12 +80,19 @@ static bool access_at(struct access *c, uint64_t where, struct io_access *a)
            nowhere(c, where, a);
 }
 
+// The last byte's page, as far as a page fault tells it.
+static uint64_t last_page(uint64_t linear, unsigned size)
+{
+    return max_u64(linear, align_down(linear + size - 1, PAGE_SIZE));
+}
+
 // Across two pages: byte by byte, after both have been found.
 static bool access_split(struct access *c, uint64_t linear, struct io_access *a)
 {
     uint64_t value = 0, where;
 
-    if (!translate(c, linear, a->write, &where) || !translate(c, linear + a->size - 1, a->write, &where)) {
+    if (!translate(c, linear, a->write, &where) ||
+        !translate(c, last_page(linear, a->size), a->write, &where)) {
         return false;
     }
     for (unsigned i = 0; i < a->size; i++) {
@@ -140,7 +147,7 @@ static bool bus_writable(void *ctx, uint64_t linear, unsigned size)
 {
     uint64_t where;
 
-    return translate(ctx, linear, true, &where) && translate(ctx, linear + size - 1, true, &where);
+    return translate(ctx, linear, true, &where) && translate(ctx, last_page(linear, size), true, &where);
 }
 
 static bool bus_port(void *ctx, uint16_t port, unsigned size, bool write, uint32_t *value)
