@@ -7,15 +7,21 @@
 #define MSR_SYSENTER_ESP 0x175
 #define MSR_SYSENTER_EIP 0x176
 
+static struct vmcb_save *save_of(const struct arch_vcpu *av)
+{
+    return &((const struct svm_vcpu *)av->vendor)->vmcb->save;
+}
+
 static uint64_t *field_of(const struct arch_vcpu *av, enum x86_field f)
 {
-    struct vmcb_save *s = &((const struct svm_vcpu *)av->vendor)->vmcb->save;
-    uint64_t *const fields[X86_FIELD_COUNT] = {
-        [X86_RIP] = &s->rip, [X86_RFLAGS] = &s->rflags, [X86_CR0] = &s->cr0,   [X86_CR2] = &s->cr2,
-        [X86_CR3] = &s->cr3, [X86_CR4] = &s->cr4,       [X86_EFER] = &s->efer,
+    static const uint16_t fields[X86_FIELD_COUNT] = {
+        [X86_RIP] = offsetof(struct vmcb_save, rip),   [X86_RFLAGS] = offsetof(struct vmcb_save, rflags),
+        [X86_CR0] = offsetof(struct vmcb_save, cr0),   [X86_CR2] = offsetof(struct vmcb_save, cr2),
+        [X86_CR3] = offsetof(struct vmcb_save, cr3),   [X86_CR4] = offsetof(struct vmcb_save, cr4),
+        [X86_EFER] = offsetof(struct vmcb_save, efer),
     };
 
-    return fields[f];
+    return (uint64_t *)((uintptr_t)save_of(av) + fields[f]);
 }
 
 // The guest does not see that its EFER has SVME set: VMRUN wants it.
@@ -43,14 +49,15 @@ void svm_set(struct arch_vcpu *av, enum x86_field f, uint64_t v)
 
 static struct vmcb_seg *segment_of(const struct arch_vcpu *av, enum x86_segment seg)
 {
-    struct vmcb_save *s = &((const struct svm_vcpu *)av->vendor)->vmcb->save;
-    struct vmcb_seg *const segments[X86_SEGMENT_COUNT] = {
-        [X86_ES] = &s->es,     [X86_CS] = &s->cs,     [X86_SS] = &s->ss,     [X86_DS] = &s->ds,
-        [X86_FS] = &s->fs,     [X86_GS] = &s->gs,     [X86_LDTR] = &s->ldtr, [X86_TR] = &s->tr,
-        [X86_GDTR] = &s->gdtr, [X86_IDTR] = &s->idtr,
+    static const uint16_t segments[X86_SEGMENT_COUNT] = {
+        [X86_ES] = offsetof(struct vmcb_save, es),     [X86_CS] = offsetof(struct vmcb_save, cs),
+        [X86_SS] = offsetof(struct vmcb_save, ss),     [X86_DS] = offsetof(struct vmcb_save, ds),
+        [X86_FS] = offsetof(struct vmcb_save, fs),     [X86_GS] = offsetof(struct vmcb_save, gs),
+        [X86_LDTR] = offsetof(struct vmcb_save, ldtr), [X86_TR] = offsetof(struct vmcb_save, tr),
+        [X86_GDTR] = offsetof(struct vmcb_save, gdtr), [X86_IDTR] = offsetof(struct vmcb_save, idtr),
     };
 
-    return segments[seg];
+    return (struct vmcb_seg *)((uintptr_t)save_of(av) + segments[seg]);
 }
 
 void svm_get_segment(const struct arch_vcpu *av, enum x86_segment s, struct x86_seg *out)
@@ -72,7 +79,7 @@ void svm_set_segment(struct arch_vcpu *av, enum x86_segment s, const struct x86_
 
 static uint64_t *msr_of(const struct arch_vcpu *av, uint32_t msr)
 {
-    struct vmcb_save *s = &((const struct svm_vcpu *)av->vendor)->vmcb->save;
+    struct vmcb_save *s = save_of(av);
 
     switch (msr) {
     case MSR_SYSENTER_CS:
