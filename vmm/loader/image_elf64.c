@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // ELF64, little-endian, executable or position-independent at its link address (System V ABI, chapter 5). Segments go
-// to their physical addresses; an entry point given as a virtual address is carried over to the segment it lies in.
+// to their physical addresses; an entry point given as a virtual address is carried over to the segment it lies in. On x86_64 the
+// entry is that of the PVH note, in 32-bit mode: the ELF header's own expects a boot loader that has set up 64-bit mode.
 #include <string.h>
 
 #include "kernel/lib/range.h"
 #include "vmm/loader/image.h"
+#include "vmm/loader/image_pvh.h"
 
 enum {
     EH_TYPE = 16,
@@ -28,7 +30,8 @@ enum {
 enum {
     ET_EXEC = 2,
     ET_DYN = 3,
-    PT_LOAD = 1
+    PT_LOAD = 1,
+    PT_NOTE = 4
 };
 #define IDENT \
     "\x7f"    \
@@ -90,6 +93,23 @@ static enum status take_segment(const uint8_t *ph, uint64_t file_size, uint64_t 
     return OK;
 }
 
+// Sets the entry from the PVH note, a physical address; UINT64_MAX when it lies in no part of the file.
+static enum status take_pvh_entry(uint64_t entry, struct image *out, struct load_error *error)
+{
+    out->mode = IMAGE_MODE_FLAT32;
+    out->entry = UINT64_MAX;
+    if (entry == UINT64_MAX) {
+        return load_fail(error, E_UNSUPPORTED,
+                         "is an x86_64 ELF file without a PVH entry note (XEN_ELFNOTE_PHYS32_ENTRY)");
+    }
+    for (unsigned i = 0; i < out->segment_count; i++) {
+        if (range_contains(out->segments[i].gpa, out->segments[i].file_size, entry, 1)) {
+            out->entry = entry;
+        }
+    }
+    return OK;
+}
+
 // The range all segments cover, and the entry relative to it.
 static enum status finish(struct image *out, uint64_t entry, struct load_error *error)
 {
@@ -141,11 +161,33 @@ static enum status check_header(const uint8_t *eh, const struct image_options *o
     return OK;
 }
 
+// Takes all program headers. *pvh is the entry of a PVH note, UINT64_MAX without.
+static enum status take_headers(const struct image_source *src, const uint8_t *eh, struct image *out,
+                                uint64_t *pvh, struct load_error *error)
+{
+    uint64_t at = image_le64(eh + EH_PHOFF);
+    uint8_t ph[PH_SIZE];
+    enum status st = OK;
+
+    for (unsigned i = 0; st == OK && i < image_le16(eh + EH_PHNUM); i++, at += PH_SIZE) {
+        if (!range_contains(0, src->size, at, PH_SIZE) || image_read(src, at, ph, sizeof(ph)) != OK) {
+            return load_fail(error, E_CORRUPT, "is truncated: its program headers are cut off");
+        }
+        if (image_le32(ph + PH_TYPE) == PT_LOAD) {
+            st = take_segment(ph, src->size, image_le64(eh + EH_ENTRY), out, error);
+        }
+        if (image_le32(ph + PH_TYPE) == PT_NOTE && *pvh == UINT64_MAX) {
+            (void)image_pvh_entry(src, image_le64(ph + PH_OFFSET), image_le64(ph + PH_FILESZ), pvh);
+        }
+    }
+    return st;
+}
+
 static enum status elf_probe(const struct image_source *src, const struct image_options *opt,
                              struct image *out, struct load_error *error)
 {
-    uint8_t eh[EH_SIZE], ph[PH_SIZE];
-    uint64_t entry, at;
+    uint8_t eh[EH_SIZE];
+    uint64_t entry, pvh = UINT64_MAX;
     enum status st;
 
     if (src->size < EH_SIZE || image_read(src, 0, eh, sizeof(eh)) != OK ||
@@ -158,20 +200,12 @@ static enum status elf_probe(const struct image_source *src, const struct image_
     }
     entry = image_le64(eh + EH_ENTRY);
     out->entry = UINT64_MAX;
-    at = image_le64(eh + EH_PHOFF);
-    for (unsigned i = 0; i < image_le16(eh + EH_PHNUM); i++) {
-        if (!range_contains(0, src->size, at, PH_SIZE) || image_read(src, at, ph, sizeof(ph)) != OK) {
-            return load_fail(error, E_CORRUPT, "is truncated: its program headers are cut off");
-        }
-        if (image_le32(ph + PH_TYPE) == PT_LOAD) {
-            st = take_segment(ph, src->size, entry, out, error);
-            if (st != OK) {
-                return st;
-            }
-        }
-        at += PH_SIZE;
+    st = take_headers(src, eh, out, &pvh, error);
+    if (st == OK && strcmp(opt->arch, "x86_64") == 0) {
+        entry = pvh;
+        st = take_pvh_entry(pvh, out, error);
     }
-    return finish(out, entry, error);
+    return st == OK ? finish(out, entry, error) : st;
 }
 
 static enum status elf_load(const struct image *img, const struct image_source *src,
