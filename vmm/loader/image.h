@@ -56,6 +56,7 @@ struct image_options {
 // image.mode on x86_64 (arch/x86_64/virt/entry_modes.h); elsewhere it is 0.
 #define IMAGE_MODE_LINUX64 0 // rsi = zero page
 #define IMAGE_MODE_FLAT32 1  // rbx = start_info
+#define IMAGE_MODE_REAL 2    // at a multiple of 16 below 1 MiB
 
 #define IMAGE_SETUP_MAX 0x9F
 

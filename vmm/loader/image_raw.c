@@ -122,6 +122,21 @@ static void set_place(const char *arch, struct image *out)
     }
 }
 
+// On a PC code below 1 MiB is real-mode code, which is entered at the beginning of a segment.
+static enum status check_real_mode(const struct image_options *opt, struct image *out,
+                                   struct load_error *error)
+{
+    if (out->mode != IMAGE_MODE_FLAT32 || !opt->has_load || opt->load >= MIB(1)) {
+        return OK;
+    }
+    out->mode = IMAGE_MODE_REAL;
+    if ((out->base + out->entry) % 16 != 0) {
+        return load_fail(error, E_CONFIG, "is entered in real mode at 0x%llx, which is no multiple of 16",
+                         (unsigned long long)(out->base + out->entry));
+    }
+    return OK;
+}
+
 static enum status raw_probe(const struct image_source *src, const struct image_options *opt,
                              struct image *out, struct load_error *error)
 {
@@ -145,7 +160,7 @@ static enum status raw_probe(const struct image_source *src, const struct image_
         }
         out->entry = opt->entry - opt->load;
     }
-    return OK;
+    return check_real_mode(opt, out, error);
 }
 
 static enum status raw_load(const struct image *img, const struct image_source *src,

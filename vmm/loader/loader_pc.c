@@ -25,6 +25,16 @@ static bool is_ram(const struct vm_plan *plan, uint64_t base, uint64_t end)
     return false;
 }
 
+// Only the tables are in its way.
+static enum status check_real_mode(const struct layout *layout, struct load_error *error)
+{
+    if (layout->kernel + layout->kernel_size > PC_LOW_RAM_END) {
+        return load_fail(error, E_RANGE, "ends at 0x%llx: code for real mode has room up to 0x%x",
+                         (unsigned long long)(layout->kernel + layout->kernel_size), PC_LOW_RAM_END);
+    }
+    return OK;
+}
+
 enum status loader_pc_check(const struct vm_plan *plan, const struct image *image,
                             const struct layout *layout, struct load_error *error)
 {
@@ -33,6 +43,9 @@ enum status loader_pc_check(const struct vm_plan *plan, const struct image *imag
 
     if (!is_ram(plan, 0, PC_HIGH_RAM)) {
         return load_fail(error, E_CONFIG, "cannot be started: the guest has no RAM at 0 for its tables");
+    }
+    if (image->mode == IMAGE_MODE_REAL) {
+        return check_real_mode(layout, error);
     }
     if (layout->kernel < PC_HIGH_RAM) {
         return load_fail(error, E_RANGE, "wants to lie at 0x%llx, below 1 MiB, where a PC's tables are",
@@ -119,7 +132,8 @@ enum status loader_pc_write(const struct loader_pc_input *in, uint64_t *arg, str
     uint64_t rsdp;
     enum status st = write_tables(in, &rsdp);
 
-    if (st == OK) {
+    *arg = 0;
+    if (st == OK && in->image->mode != IMAGE_MODE_REAL) {
         st = in->image->mode == IMAGE_MODE_LINUX64 ? linux64(in, rsdp, arg) : start_info(in, rsdp, arg);
     }
     return st == OK ? OK : load_fail(error, st, "cannot be made: %s", status_name(st));

@@ -266,6 +266,26 @@ static void test_pc(void **state)
     assert_int_equal(info[1], initrd.size);
 }
 
+static void test_pc_real_mode(void **state)
+{
+    (void)state;
+    source.initrd = (struct image_source){0};
+    config.boot.has_load = config.boot.has_entry = true;
+    config.boot.load = 0x7c00;
+    config.boot.entry = 0x7c10;
+    if (vm_load(&vm, &source, &entry) != OK) {
+        fail_msg("%s", vm.fault);
+    }
+    assert_int_equal(entry.pc, 0x7c10);
+    assert_int_equal(entry.mode, IMAGE_MODE_REAL);
+    expect_ram(0x7c00, kernel_bytes, FILE_SIZE);
+    config.boot.entry = 0x7c08;
+    refused(E_CONFIG, "no multiple of 16");
+    config.boot.has_entry = false;
+    config.boot.load = 0x9c000;
+    refused(E_RANGE, "ends at 0xa1000");
+}
+
 // A bzImage whose setup sectors take 0xA00 bytes.
 static void test_pc_linux(void **state)
 {
@@ -327,6 +347,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_users_tree, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
         cmocka_unit_test_setup_teardown(test_pc, setup_pc, teardown),
+        cmocka_unit_test_setup_teardown(test_pc_real_mode, setup_pc, teardown),
         cmocka_unit_test_setup_teardown(test_pc_linux, setup_pc, teardown),
         cmocka_unit_test_setup_teardown(test_pc_without_trees, setup_pc, teardown),
         cmocka_unit_test_setup_teardown(test_open, setup, teardown),

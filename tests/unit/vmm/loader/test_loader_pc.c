@@ -106,6 +106,21 @@ static void test_start_info(void **state)
     assert_int_equal(get(0x9000, 8), 0);
 }
 
+static void test_real_mode(void **state)
+{
+    (void)state;
+    image.mode = IMAGE_MODE_REAL;
+    layout = (struct layout){.kernel = 0x7C00, .kernel_size = PC_LOW_RAM_END - 0x7C00};
+    assert_int_equal(loader_pc_check(&plan, &image, &layout, &error), OK);
+    writes();
+    assert_int_equal(arg, 0);
+    for (unsigned i = 0; i < PC_LOW_RAM_END; i++) { // all its own
+        assert_int_equal(low[i], 0);
+    }
+    layout.kernel_size++;
+    refused(E_RANGE, "has room up to 0x9fc00");
+}
+
 static void test_cannot_be_written(void **state)
 {
     (void)state;
@@ -141,9 +156,8 @@ static void test_places(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_linux, setup),
-        cmocka_unit_test_setup(test_start_info, setup),
-        cmocka_unit_test_setup(test_cannot_be_written, setup),
+        cmocka_unit_test_setup(test_linux, setup),     cmocka_unit_test_setup(test_start_info, setup),
+        cmocka_unit_test_setup(test_real_mode, setup), cmocka_unit_test_setup(test_cannot_be_written, setup),
         cmocka_unit_test_setup(test_places, setup),
     };
 
