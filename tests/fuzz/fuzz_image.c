@@ -11,6 +11,7 @@
 #include "vmm/loader/gzip.h"
 #include "vmm/loader/image.h"
 #include "vmm/loader/layout.h"
+#include "vmm/loader/loader_pc.h"
 
 #define RAM_BASE 0x40000000ull
 #define RAM_SIZE MIB(4)
@@ -20,7 +21,8 @@ enum {
     OPT_LOAD = 2,
     OPT_ENTRY = 4,
     OPT_LOW = 8,
-    OPT_RISCV = 16
+    OPT_RISCV = 16,
+    OPT_PC = 32
 };
 
 struct input {
@@ -74,10 +76,12 @@ static void load(const struct image_source *src, const struct image_options *opt
                  struct load_error *error)
 {
     const struct image_sink sink = {ram_write, ram_zero, NULL, bounce, sizeof(bounce)};
-    struct layout layout = {.initrd_size = 12345, .fdt_size = KIB(64)};
+    bool pc = strcmp(options->arch, "x86_64") == 0;
+    struct layout layout = {.initrd_size = 12345, .fdt_size = pc ? 0 : KIB(64)};
     struct image image;
 
-    if (image_probe(src, options, &image, error) != OK || layout_build(&plan, &image, &layout, error) != OK) {
+    if (image_probe(src, options, &image, error) != OK || layout_build(&plan, &image, &layout, error) != OK ||
+        (pc && loader_pc_check(&plan, &image, &layout, error) != OK)) {
         require(error->text[0] != 0);
         return;
     }
@@ -91,7 +95,9 @@ static void load(const struct image_source *src, const struct image_options *opt
 static void kernel(struct input *in, uint8_t options_byte)
 {
     const struct image_options options = {
-        .arch = options_byte & OPT_RISCV ? "riscv64" : "aarch64",
+        .arch = options_byte & OPT_PC      ? "x86_64"
+                : options_byte & OPT_RISCV ? "riscv64"
+                                           : "aarch64",
         .has_load = options_byte & OPT_LOAD,
         .has_entry = options_byte & OPT_ENTRY,
         .load = ram_base + KIB(512),
