@@ -14,9 +14,11 @@ enum zero_page { // offsets
     ZP_RAMDISK_BASE = 0x218,
     ZP_RAMDISK_SIZE = 0x21C,
     ZP_CMDLINE = 0x228,
+    ZP_SETUP_DATA = 0x250,
     ZP_E820 = 0x2D0
 };
 #define LOADER_UNKNOWN 0xFF
+#define SETUP_RNG_SEED 9u
 #define E820_ENTRY_SIZE 20u
 #define E820_MAX 128u
 _Static_assert(PC_MEMORY_MAX <= E820_MAX);
@@ -43,6 +45,7 @@ void pc_linux_zero_page(const struct pc_linux_input *in, uint8_t page[PAGE_SIZE]
     page[ZP_LOADER_TYPE] = LOADER_UNKNOWN;
     put(page + ZP_RSDP, in->rsdp, 8);
     put(page + ZP_CMDLINE, in->cmdline, 4);
+    put(page + ZP_SETUP_DATA, in->has_setup_data ? PC_SETUP_DATA : 0, 8);
     put(page + ZP_RAMDISK_BASE, in->initrd_size ? in->initrd_base : 0, 4);
     put(page + ZP_RAMDISK_SIZE, in->initrd_size, 4);
     page[ZP_E820_COUNT] = (uint8_t)count;
@@ -53,6 +56,15 @@ void pc_linux_zero_page(const struct pc_linux_input *in, uint8_t page[PAGE_SIZE]
         put(e + 8, map[i].size, 8);
         put(e + 16, map[i].type, 4);
     }
+}
+
+// One element of the list: next, type, length (boot.rst, setup_data).
+void pc_linux_setup_data(const uint8_t seed[PC_SEED_SIZE], uint8_t buf[PC_SETUP_DATA_SIZE])
+{
+    put(buf, 0, 8);
+    put(buf + 8, SETUP_RNG_SEED, 4);
+    put(buf + 12, PC_SEED_SIZE, 4);
+    memcpy(buf + 16, seed, PC_SEED_SIZE);
 }
 
 // Page 0 is the PML4, page 1 the page directory pointers, then the page directories (Intel SDM vol. 3A, 4.5).

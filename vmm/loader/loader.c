@@ -185,6 +185,7 @@ static enum status load_pc(struct job *j)
         .plan = &j->vm->plan,
         .image = &j->image,
         .layout = &j->layout,
+        .seed = j->src->seed,
         .sink = &j->sink,
     };
 

@@ -97,6 +97,16 @@ static enum status start_info(const struct loader_pc_input *in, uint64_t rsdp, u
     return st == OK && cmdline[0] ? write(in, PC_CMDLINE, cmdline, strlen(cmdline) + 1) : st;
 }
 
+static enum status write_seed(const struct loader_pc_input *in)
+{
+    _Static_assert(PC_SEED_SIZE <= VM_FDT_SEED_SIZE);
+    if (!in->seed) {
+        return OK;
+    }
+    pc_linux_setup_data(in->seed, in->sink->bounce);
+    return write(in, PC_SETUP_DATA, in->sink->bounce, PC_SETUP_DATA_SIZE);
+}
+
 static enum status linux64(const struct loader_pc_input *in, uint64_t rsdp, uint64_t *arg)
 {
     const struct pc_linux_input linux_in = {
@@ -107,6 +117,7 @@ static enum status linux64(const struct loader_pc_input *in, uint64_t rsdp, uint
         .rsdp = rsdp,
         .initrd_base = in->layout->initrd,
         .initrd_size = in->layout->initrd_size,
+        .has_setup_data = in->seed != NULL,
     };
     char cmdline[CMDLINE_ROOM];
     enum status st;
@@ -118,6 +129,9 @@ static enum status linux64(const struct loader_pc_input *in, uint64_t rsdp, uint
     st = write(in, PC_ZERO_PAGE, in->sink->bounce, PAGE_SIZE);
     if (st == OK) {
         st = write(in, PC_CMDLINE, cmdline, strlen(cmdline) + 1);
+    }
+    if (st == OK) {
+        st = write_seed(in);
     }
     for (unsigned i = 0; st == OK && i < PC_PAGE_TABLE_COUNT; i++) {
         pc_linux_page_table(i, in->sink->bounce);

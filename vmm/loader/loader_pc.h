@@ -17,6 +17,7 @@ struct loader_pc_input {
     const struct vm_plan *plan;
     const struct image *image;
     const struct layout *layout;
+    const uint8_t *seed;           // VM_FDT_SEED_SIZE random bytes for the guest, or NULL
     const struct image_sink *sink; // its bounce buffer has PC_TABLES_CAPACITY bytes or more
 };
 

@@ -24,7 +24,7 @@ static struct layout layout;
 static struct load_error error;
 static uint64_t arg;
 static const struct image_sink sink = {ram_write, ram_zero, &ram, bounce, sizeof(bounce)};
-static const struct loader_pc_input in = {&config, &plan, &image, &layout, &sink};
+static struct loader_pc_input in = {&config, &plan, &image, &layout, NULL, &sink};
 
 static int setup(void **state)
 {
@@ -89,9 +89,26 @@ static void test_linux(void **state)
     assert_int_equal(get(PC_ZERO_PAGE + 0x70, 8), PC_TABLES_BASE);
     assert_int_equal(get(PC_ZERO_PAGE + 0x218, 4), MIB(64));
     assert_string_equal((char *)low + get(PC_ZERO_PAGE + 0x228, 4), "quiet console=ttyS0");
+    assert_int_equal(get(PC_ZERO_PAGE + 0x250, 8), 0);
     assert_int_equal(get(0x9000, 8), 0xA003);
     assert_int_equal(get(0xA018, 8), 0xE003);
     assert_int_equal(get(0xEFF8, 8), GIB(4) - MIB(2) + 0x83);
+}
+
+static void test_seed(void **state)
+{
+    static const uint8_t seed[40] = {1, 2, 3, [31] = 32, [32] = 99};
+
+    (void)state;
+    in.seed = seed;
+    writes();
+    in.seed = NULL;
+    assert_int_equal(get(PC_ZERO_PAGE + 0x250, 8), PC_SETUP_DATA);
+    assert_int_equal(get(PC_SETUP_DATA, 8), 0); // the only one
+    assert_int_equal(get(PC_SETUP_DATA + 8, 4), 9);
+    assert_int_equal(get(PC_SETUP_DATA + 12, 4), 32);
+    assert_memory_equal(low + PC_SETUP_DATA + 16, seed, 32);
+    assert_int_equal(low[PC_SETUP_DATA + 48], 0);
 }
 
 static void test_start_info(void **state)
@@ -156,8 +173,11 @@ static void test_places(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_linux, setup),     cmocka_unit_test_setup(test_start_info, setup),
-        cmocka_unit_test_setup(test_real_mode, setup), cmocka_unit_test_setup(test_cannot_be_written, setup),
+        cmocka_unit_test_setup(test_linux, setup),
+        cmocka_unit_test_setup(test_seed, setup),
+        cmocka_unit_test_setup(test_start_info, setup),
+        cmocka_unit_test_setup(test_real_mode, setup),
+        cmocka_unit_test_setup(test_cannot_be_written, setup),
         cmocka_unit_test_setup(test_places, setup),
     };
 
