@@ -14,6 +14,7 @@ AARCH64 = {
     "machine": r"linux,dummy-virt",
     "uname": "aarch64",
     "ram_base": 0x4000_0000,
+    "image": "lodge.bin",        # what QEMU loads
     "image_magic": (0x38, b"ARM\x64"),
     "elf_machine": 183,
 
@@ -39,6 +40,7 @@ AARCH64 = {
         "cpu-off": "mov x0, #0x84000000\nmovk x0, #2\nhvc #0\n1: nop\nb 1b",
     },
     "lost": "mov x0, #0x30000000\nmsr vbar_el1, x0\nisb\n.4byte 0",
+    "lost_place": r"exception vectors",  # why such a guest stops
     "exception": r"exception: vector",
     "kernel_code": "1: nop\nb 1b",
     "load_raw": 0x4008_0000,
@@ -59,6 +61,7 @@ AARCH64 = {
     "registers": r"pc [0-9a-f]{16}  pstate",
     "pc": r"pc [0-9a-f]{16}",
     "frames": r"frame\s+return\s[\s\S]*1\s+0x4",
+    "device_exits": "mmio",      # how a guest reaches its UART
 
     # Configurations: a device's interrupt that the UART has, how it is named, mistakes of this board only.
     "free_device": 0x0B00_0000,
@@ -84,6 +87,7 @@ RISCV64 = {
     "machine": r"riscv-virtio,qemu",
     "uname": "riscv64",
     "ram_base": 0x8000_0000,
+    "image": "lodge.bin",
     "image_magic": (0x38, b"RSC\x05"),
     "elf_machine": 243,
 
@@ -109,6 +113,7 @@ RISCV64 = {
         "cpu-off": "li a7, 0x48534D\nli a6, 1\necall\n1: nop\nj 1b",
     },
     "lost": "li t0, 0x30000000\ncsrw stvec, t0\n.4byte 0",
+    "lost_place": r"exception vectors",
     "exception": r"exception: scause",
     "kernel_code": "1: nop\nj 1b",
     "load_raw": 0x8020_0000,
@@ -126,6 +131,7 @@ RISCV64 = {
     "registers": r"pc   [0-9a-f]{16}  mode VS",
     "pc": r"pc   [0-9a-f]{16}",
     "frames": r"frame\s+return\s[\s\S]*1\s+0x8",
+    "device_exits": "mmio",
 
     "free_device": 0x1200_0000,
     "uart_irq": (10, r"source 10\b"),
@@ -139,5 +145,62 @@ RISCV64 = {
     "foreign_image": (b"ARM\x64", r"aarch64"),
 }
 
-ARCHES = {"aarch64": AARCH64, "riscv64": RISCV64}
-assert AARCH64.keys() == RISCV64.keys()
+# Not all scenarios fit a PC yet: those of the shell, the life cycle and containment without disks do.
+X86_64 = {
+    "platform": "qemu-x86_64",
+    "cross": ["x86_64-linux-gnu-"],
+    "as": [],
+    "cpus": ["max"],
+    "cpus_qemu10": ["max"],
+    "machine": r"an unnamed machine",
+    "uname": "x86_64",
+    "ram_base": 0,
+    "image": "lodge.elf",
+    "image_magic": (0, b"\x7fELF"),
+    "elf_machine": 62,
+
+    "machines": {"apic": ({}, r"APIC")},
+    "unable": ({"cpu": "max,svm=off"}, [r"no SVM"]),
+
+    "load": 0x20_0000,
+    "stub_extra": "",
+    "stub_kernel": True,
+    "stub": {},
+    "own_tree": None,
+    "near_tree": None,
+
+    # Entered in 32-bit mode. `lost` has no interrupt table, and faults.
+    "attackers": {
+        "unknown-call": ".code32\nmov $0x0A000000, %eax\n1: vmmcall\njmp 1b",
+        "cpu-off": ".code32\ncli\n1: hlt\njmp 1b",
+        "unknown-ports": ".code32\nxor %edx, %edx\n1: in %dx, %eax\nout %eax, %dx\ninc %dx\njmp 1b",
+    },
+    "lost": ".code32\nud2",
+    "lost_place": r"triple fault",
+    "exception": r"exception: vector",
+    "kernel_code": "1: nop\njmp 1b",
+    "load_raw": 0x10_0000,
+
+    "u_boot": [],
+
+    "status": r"x2APIC, RAM at 0x0",
+    "board": [],
+    "not_on_board": [],
+    "hole": 0xF000_0000,
+    "custom_map": None,
+
+    "registers": r"rip  [0-9a-f]{16}  cs",
+    "pc": r"rip  [0-9a-f]{16}",
+    "frames": r"frame\s+return\s[\s\S]*1\s+0x10",
+    "device_exits": "pio",
+
+    "free_device": 0xFEA0_0000,
+    "uart_irq": (4, r"GSI 4\b"),
+    "config_cases": {},
+
+    "no_kernel": r"not an x86_64 kernel",
+    "foreign_image": (b"ARM\x64", r"aarch64"),
+}
+
+ARCHES = {"aarch64": AARCH64, "riscv64": RISCV64, "x86_64": X86_64}
+assert AARCH64.keys() == RISCV64.keys() == X86_64.keys()

@@ -128,12 +128,12 @@ class Image:
         with build_lock():
             done = make("image", f"CONFIG={self.config}", f"OUT={self.out}", *self.options)
             if done.returncode == 0:
-                os.utime(os.path.join(TOP, self.out, "lodge.bin"))
+                os.utime(os.path.join(TOP, self.out, FACTS["image"]))
         return done.returncode == 0, done.stdout
 
     @property
     def path(self):
-        binary = os.path.join(TOP, self.out, "lodge.bin")
+        binary = os.path.join(TOP, self.out, FACTS["image"])
         if not self.fresh(binary):
             good, output = self.build()
             assert good, "make image failed:\n" + "\n".join(output.splitlines()[-40:])

@@ -155,4 +155,4 @@ def test_fault_card_and_info():
         m.expect(r"\| vCPU 0 of 1, on CPU \d, \d+ ms after its start")
         m.expect(r"\| " + FACTS["pc"])
         to_shell(m)
-        command(m, "vm info bad", r"fault\s[\s\S]*exception vectors")
+        command(m, "vm info bad", r"fault\s[\s\S]*" + FACTS["lost_place"])
