@@ -14,7 +14,8 @@ collect_ignore = [name for name, arch in OF_ARCH.items() if arch != ARCH]
 
 def pytest_collection_modifyitems(items):
     """A table without rows is no test."""
-    items[:] = [item for item in items if "NOTSET" not in item.name and not item.name.endswith("[case0]")]
+    items[:] = [item for item in items
+                if not any("empty parameter set" in str(mark.kwargs.get("reason")) for mark in item.iter_markers("skip"))]
 
 
 @pytest.fixture(autouse=True)
