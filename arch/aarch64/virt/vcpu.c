@@ -94,7 +94,7 @@ void fp_use(struct arch_vcpu *av)
     }
 }
 
-static void fp_put(struct arch_vcpu *av)
+__attribute__((noinline)) static void fp_put(struct arch_vcpu *av)
 {
     fp_save(&av->fp);
     sysreg_write(cptr_el2, CPTR_EL2_GUEST | CPTR_EL2_TFP);
@@ -113,23 +113,23 @@ void arch_vcpu_load(struct arch_vcpu *av)
     sysreg_write(vttbr_el2, av->vm->vttbr);
     sysreg_write(vmpidr_el2, av->vmpidr);
     sysreg_write(cntvoff_el2, av->vm->cntvoff);
-    sysregs_load(&av->sys);
     if (av->hcr & HCR_API) {
         PAC_KEYS(PAC_LOAD)
     }
     av->loaded = true;
+    sysregs_load(&av->sys); // last: a jump, on the way of every switch
 }
 
 void arch_vcpu_put(struct arch_vcpu *av)
 {
-    sysregs_save(&av->sys);
     if (av->hcr & HCR_API) {
         PAC_KEYS(PAC_SAVE)
     }
-    if (av->fp_live) {
+    if (__builtin_expect(av->fp_live, false)) {
         fp_put(av);
     }
     av->loaded = false;
+    sysregs_save(&av->sys);
 }
 
 static uint64_t deadline_of(uint64_t ctl, uint64_t when)
