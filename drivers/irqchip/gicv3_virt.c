@@ -121,45 +121,51 @@ static void write_hcr(uint32_t value)
     write_ich_hcr(value);
 }
 
-static void write_active_priorities(const uint32_t ap0r[GIC_APR_MAX], const uint32_t ap1r[GIC_APR_MAX])
+// More than five bits of priority: rare, and kept out of the way of the switch.
+__attribute__((noinline)) static void load_wide(const struct gic_virt_state *state)
 {
-    write_ich_ap0r0(ap0r[0]);
-    write_ich_ap1r0(ap1r[0]);
-    if (apr_total >= 2) {
-        write_ich_ap0r1(ap0r[1]);
-        write_ich_ap1r1(ap1r[1]);
-    }
+    write_ich_ap0r1(state->ap0r[1]);
+    write_ich_ap1r1(state->ap1r[1]);
     if (apr_total >= 4) {
-        write_ich_ap0r2(ap0r[2]);
-        write_ich_ap0r3(ap0r[3]);
-        write_ich_ap1r2(ap1r[2]);
-        write_ich_ap1r3(ap1r[3]);
+        write_ich_ap0r2(state->ap0r[2]);
+        write_ich_ap0r3(state->ap0r[3]);
+        write_ich_ap1r2(state->ap1r[2]);
+        write_ich_ap1r3(state->ap1r[3]);
     }
 }
 
-// ICC_SRE_EL1 is written again for each vCPU: where the hardware lets a guest clear SRE, the next guest must
-// not see it.
-static void load(const struct gic_virt_state *state)
+__attribute__((noinline)) static void save_wide(struct gic_virt_state *state)
 {
-    write_icc_sre_el1(ICC_SRE_SRE | ICC_SRE_DFB | ICC_SRE_DIB);
-    write_ich_vmcr(state->vmcr);
-    write_active_priorities(state->ap0r, state->ap1r);
-}
-
-static void save(struct gic_virt_state *state)
-{
-    state->vmcr = read_ich_vmcr();
-    state->ap0r[0] = (uint32_t)read_ich_ap0r0();
-    state->ap1r[0] = (uint32_t)read_ich_ap1r0();
-    if (apr_total >= 2) {
-        state->ap0r[1] = (uint32_t)read_ich_ap0r1();
-        state->ap1r[1] = (uint32_t)read_ich_ap1r1();
-    }
+    state->ap0r[1] = (uint32_t)read_ich_ap0r1();
+    state->ap1r[1] = (uint32_t)read_ich_ap1r1();
     if (apr_total >= 4) {
         state->ap0r[2] = (uint32_t)read_ich_ap0r2();
         state->ap0r[3] = (uint32_t)read_ich_ap0r3();
         state->ap1r[2] = (uint32_t)read_ich_ap1r2();
         state->ap1r[3] = (uint32_t)read_ich_ap1r3();
+    }
+}
+
+// ICC_SRE_EL1 is written again for each vCPU: where the hardware lets a guest clear SRE, the next guest must
+// not see it.
+static inline void load(const struct gic_virt_state *state)
+{
+    write_icc_sre_el1(ICC_SRE_SRE | ICC_SRE_DFB | ICC_SRE_DIB);
+    write_ich_vmcr(state->vmcr);
+    write_ich_ap0r0(state->ap0r[0]);
+    write_ich_ap1r0(state->ap1r[0]);
+    if (__builtin_expect(apr_total >= 2, false)) {
+        load_wide(state);
+    }
+}
+
+static inline void save(struct gic_virt_state *state)
+{
+    state->vmcr = read_ich_vmcr();
+    state->ap0r[0] = (uint32_t)read_ich_ap0r0();
+    state->ap1r[0] = (uint32_t)read_ich_ap1r0();
+    if (__builtin_expect(apr_total >= 2, false)) {
+        save_wide(state);
     }
 }
 
