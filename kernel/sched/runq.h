@@ -50,14 +50,15 @@ static inline bool runq_has(const struct runq *q, unsigned prio)
 // The best; the queue is not empty.
 static inline struct thread *runq_pop(struct runq *q)
 {
-    struct list_node *list = &q->lists[runq_best(q)];
+    unsigned best = (unsigned)runq_best(q);
+    struct list_node *list = &q->lists[best];
     struct list_node *node = list->next;
 
     list->next = node->next;
     node->next->prev = list;
     list_init(node);
     if (list_empty(list)) {
-        q->mask &= ~BIT64(list - q->lists);
+        q->mask &= ~BIT64(best);
     }
     return list_entry(node, struct thread, run_node);
 }
