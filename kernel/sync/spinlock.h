@@ -63,6 +63,20 @@ static inline void spin_lock_masked(struct spinlock *lock)
     }
 }
 
+// Only if nobody has it. False in debug builds, which check every lock: the caller has a way that waits.
+static inline bool spin_try_masked(struct spinlock *lock)
+{
+    uint32_t owner;
+
+    if (LODGE_DEBUG) {
+        return false;
+    }
+    // Pairs with the releases, as in spin_lock_masked().
+    owner = atomic_load_explicit(&lock->owner, memory_order_acquire);
+    return atomic_compare_exchange_strong_explicit(&lock->next, &owner, owner + 1, memory_order_acquire,
+                                                   memory_order_relaxed);
+}
+
 static inline void spin_unlock_masked(struct spinlock *lock)
 {
     if (LODGE_DEBUG) {

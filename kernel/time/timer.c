@@ -116,6 +116,26 @@ void timer_set(struct timer *t, uint64_t deadline)
     arch_irq_restore(irq);
 }
 
+void timer_set_masked(struct timer *t, uint64_t deadline)
+{
+    struct cpu *cpu = this_cpu();
+    struct timer_queue *q = cpu->timers;
+
+    if (__builtin_expect(is_armed(t) || !spin_try_masked(&q->lock), false)) {
+        timer_set(t, deadline);
+        return;
+    }
+    t->deadline = deadline;
+    t->cpu = cpu->index;
+    insert(q, t);
+    if (q->list.next != &t->node) {
+        spin_unlock_masked(&q->lock);
+        return;
+    }
+    spin_unlock_masked(&q->lock);
+    arch_timer_set(deadline); // as in timer_set()
+}
+
 void timer_cancel_armed(struct timer *t)
 {
     irq_state_t irq = arch_irq_save();

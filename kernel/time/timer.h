@@ -22,6 +22,8 @@ enum status timer_init_cpu(void);
 void timer_setup(struct timer *t, void (*fn)(struct timer *t));
 // Arms or re-arms on this CPU. Interrupts masked or not. A deadline in the past fires at once (by interrupt).
 void timer_set(struct timer *t, uint64_t deadline);
+// The same with interrupts masked, on the way of every switch of vCPUs.
+void timer_set_masked(struct timer *t, uint64_t deadline);
 void timer_cancel_armed(struct timer *t);
 
 // After return the callback is not running and will not run. Any CPU.

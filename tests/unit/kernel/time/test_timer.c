@@ -74,6 +74,31 @@ static void test_past_deadline(void **state)
     assert_false(t.armed);
 }
 
+// Alone, before another, behind it, and again.
+static void test_set_masked(void **state)
+{
+    struct timer t, other;
+    uint64_t now = arch_time_now();
+
+    (void)state;
+    timer_setup(&t, note);
+    timer_setup(&other, note);
+    arch_irq_disable();
+    timer_set_masked(&t, now + 2000);
+    assert_int_equal(host_timer_deadline(0), now + 2000);
+    timer_set_masked(&other, now + 1000);
+    assert_int_equal(host_timer_deadline(0), now + 1000);
+    timer_set_masked(&other, now + 3000);
+    timer_set_masked(&t, now + 4000);
+    arch_irq_enable();
+    assert_int_equal(fired, 0);
+    host_time_advance(3500);
+    assert_int_equal(fired, 1);
+    host_time_advance(1000);
+    assert_int_equal(fired, 2);
+    assert_int_equal(host_timer_deadline(0), UINT64_MAX);
+}
+
 static unsigned again;
 
 static void rearm(struct timer *t)
@@ -153,6 +178,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_random_order, setup),
         cmocka_unit_test_setup(test_past_deadline, setup),
+        cmocka_unit_test_setup(test_set_masked, setup),
         cmocka_unit_test_setup(test_rearm_in_the_past_is_bounded, setup),
         cmocka_unit_test_setup(test_other_cpu, setup),
         cmocka_unit_test_setup(test_conversions, setup),
