@@ -48,7 +48,7 @@ __attribute__((noinline)) static uint64_t deadline_unknown(const struct vcpu *v)
     return arch_vcpu_timer_deadline(&v->arch, lines ? timers_known(v, lines) : 0);
 }
 
-static void vcpu_put(struct vcpu *v)
+static inline void put_registers(struct vcpu *v)
 {
     struct virqchip *chip = v->vm->irqchip;
     uint64_t deadline;
@@ -62,11 +62,16 @@ static void vcpu_put(struct vcpu *v)
         deadline = deadline_unknown(v);
     }
     if (deadline != UINT64_MAX) {
-        timer_set(&v->wake_timer, deadline);
+        timer_set_masked(&v->wake_timer, deadline);
     }
     this_cpu()->loaded_vcpu = NULL;
     // Pairs with the acquire in the scheduler: from now on another CPU may load it.
     atomic_store_explicit(&v->thread->held, false, memory_order_release);
+}
+
+__attribute__((noinline)) static void vcpu_put(struct vcpu *v)
+{
+    put_registers(v);
 }
 
 // All vCPUs of a VM share its VMID, but not their own page tables: what another one left in this CPU's TLB must go.
@@ -82,7 +87,7 @@ static void flush_sibling(struct vcpu *v)
     }
 }
 
-static void vcpu_load(struct vcpu *v)
+static inline void load_registers(struct vcpu *v)
 {
     struct virqchip *chip = v->vm->irqchip;
 
@@ -94,6 +99,11 @@ static void vcpu_load(struct vcpu *v)
         chip->ops->load(chip, v->index);
     }
     this_cpu()->loaded_vcpu = v;
+}
+
+__attribute__((noinline)) static void vcpu_load(struct vcpu *v)
+{
+    load_registers(v);
 }
 
 static void vcpu_switch_in(void *arg)
@@ -112,9 +122,9 @@ static void vcpu_switch_in(void *arg)
         return;
     }
     if (old) {
-        vcpu_put(old);
+        put_registers(old);
     }
-    vcpu_load(v);
+    load_registers(v);
 }
 
 static void vcpu_leave_cpu(void *arg)
