@@ -138,8 +138,8 @@ __attribute__((noinline)) static bool stays(struct run_queue *rq, struct thread 
     return !(!cpumask_test(&prev->allowed, rq->cpu) && send_away(rq, prev)) && goes_on(rq, prev, spent, now);
 }
 
-// The best that waits and may run here.
-static inline struct thread *take_best(struct run_queue *rq)
+// The best that waits and may run here, where some may not or could run elsewhere.
+__attribute__((noinline)) static struct thread *take_allowed(struct run_queue *rq)
 {
     struct thread *t;
 
@@ -150,6 +150,22 @@ static inline struct thread *take_best(struct run_queue *rq)
         t = runq_pop(&rq->ready);
         sched_dequeued(rq, t);
     } while (t->movable && !cpumask_test(&t->allowed, rq->cpu) && send_away(rq, t));
+    return t;
+}
+
+// The best that waits and may run here.
+static inline struct thread *take_best(struct run_queue *rq)
+{
+    struct thread *t;
+
+    if (rq->movable > 0) {
+        return take_allowed(rq);
+    }
+    if (rq->ready.mask == 0) {
+        return &rq->idle;
+    }
+    t = runq_pop(&rq->ready);
+    rq->queued--;
     return t;
 }
 
@@ -194,16 +210,25 @@ void sched_switched(void)
     }
 }
 
-static inline void publish(struct run_queue *rq, const struct thread *t)
+// The idle thread comes or goes.
+__attribute__((noinline)) static void publish_idle(struct run_queue *rq, const struct thread *t)
 {
     bool idle = thread_is_idle(rq, t);
 
     atomic_store_explicit(&rq->level, idle && rq->booting ? LEVEL_BOOTING : t->prio, memory_order_relaxed);
-    atomic_store_explicit(&rq->load, rq->queued + (idle ? 0u : 1u), memory_order_relaxed);
-    if (idle || rq->idling) { // claimed meanwhile, it is to be found again
-        balance_idle(rq->cpu, idle && !rq->booting);
-        rq->idling = idle;
+    publish_load(rq);
+    balance_idle(rq->cpu, idle && !rq->booting); // claimed meanwhile, it is to be found again
+    rq->idling = idle;
+}
+
+static inline void publish(struct run_queue *rq, const struct thread *t)
+{
+    if (__builtin_expect(thread_is_idle(rq, t) || rq->idling, 0)) {
+        publish_idle(rq, t);
+        return;
     }
+    atomic_store_explicit(&rq->level, t->prio, memory_order_relaxed);
+    atomic_store_explicit(&rq->load, rq->queued + 1, memory_order_relaxed);
 }
 
 // Nobody better: it goes on. Unlocks.
