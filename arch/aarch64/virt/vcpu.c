@@ -160,10 +160,17 @@ uint64_t arch_vcpu_timer_deadline(const struct arch_vcpu *av, uint32_t ignore)
     return min_u64(ignore & 1 ? UINT64_MAX : v, ignore & 2 ? UINT64_MAX : p);
 }
 
-uint32_t arch_vcpu_timer_lines(const struct arch_vcpu *av)
+__attribute__((noinline)) static uint32_t lines_in_memory(const struct arch_vcpu *av)
 {
     const struct guest_sysregs *s = &av->sys;
+    const uint64_t now = arch_time_now();
 
+    return (uint32_t)(deadline_of(s->cntv_ctl, 0) == 0 && now - av->vm->cntvoff >= s->cntv_cval) |
+           (uint32_t)(deadline_of(s->cntp_ctl, 0) == 0 && now >= s->cntp_cval) << 1;
+}
+
+uint32_t arch_vcpu_timer_lines(const struct arch_vcpu *av)
+{
     if (av->loaded) {
         const uint64_t mask = CNT_CTL_ENABLE | CNT_CTL_IMASK | CNT_CTL_ISTATUS;
         const uint64_t on = CNT_CTL_ENABLE | CNT_CTL_ISTATUS;
@@ -171,10 +178,7 @@ uint32_t arch_vcpu_timer_lines(const struct arch_vcpu *av)
         return (uint32_t)((sysreg_read(cntv_ctl_el0) & mask) == on) |
                (uint32_t)((sysreg_read(cntp_ctl_el0) & mask) == on) << 1;
     }
-    const uint64_t now = arch_time_now();
-
-    return (uint32_t)(deadline_of(s->cntv_ctl, 0) == 0 && now - av->vm->cntvoff >= s->cntv_cval) |
-           (uint32_t)(deadline_of(s->cntp_ctl, 0) == 0 && now >= s->cntp_cval) << 1;
+    return lines_in_memory(av);
 }
 
 void arch_vcpu_trap_idle(struct arch_vcpu *av, bool trap)
