@@ -230,12 +230,24 @@ static bool run_write(struct arch_vcpu *av, gpa_t where, const void *buf, unsign
     return gmem_write(&vcpu_of(av)->vm->gmem, where, buf, len, NULL) == OK;
 }
 
+__attribute__((noinline)) static void timed_idle(struct vcpu *v)
+{
+    uint64_t start = arch_time_now();
+
+    vcpu_idle(v);
+    add_time(&v->exits[VCPU_EXIT_IDLE], start);
+}
+
 static void run_idle(struct arch_vcpu *av)
 {
     struct vcpu *v = vcpu_of(av);
 
     v->exits[VCPU_EXIT_IDLE].count++;
-    vcpu_idle(v);
+    if (__builtin_expect(timing, false)) {
+        timed_idle(v);
+    } else {
+        vcpu_idle(v);
+    }
 }
 
 __attribute__((noinline)) static void timed_host_irq(struct vcpu *v)

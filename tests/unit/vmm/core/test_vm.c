@@ -214,10 +214,19 @@ static void slow(struct arch_vcpu *av)
     vcpu_time_exits(true);
 }
 
+// WFI has an upcall of its own; a timer has expired, so it is over at once.
+static void nap(struct arch_vcpu *av)
+{
+    av->timer_lines = 1;
+    av->up->idle(av);
+    av->timer_lines = 0;
+}
+
 static void test_timed_exits(void **state)
 {
     struct host_step steps[] = {
         {.kind = HOST_STEP_CALL, .fn = slow},
+        {.kind = HOST_STEP_CALL, .fn = nap},
         {.exit = {.kind = VCPU_EXIT_MMIO, .mmio = {.gpa = {0x5000}, .size = 4}}},
         {.exit = {.kind = VCPU_EXIT_MMIO, .mmio = {.gpa = {0x5000}, .size = 4}}},
     };
@@ -229,6 +238,7 @@ static void test_timed_exits(void **state)
     run_to_end();
     vcpu_time_exits(false);
     assert_int_equal(vm.vcpus[0]->exits[VCPU_EXIT_MMIO].timed, 2);
+    assert_int_equal(vm.vcpus[0]->exits[VCPU_EXIT_IDLE].timed, 1);
     end();
 }
 
