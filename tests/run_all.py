@@ -4,7 +4,7 @@
 "N passed, N failed".
 
 Counted are single tests: each check, each cmocka test, each fuzz target, each test of the suite inside the image, each
-scenario. A part that does not even run counts as one failure. Logs: build/test-logs.
+scenario, each row of what operations cost. A part that does not even run counts as one failure. Logs: build/test-logs.
 """
 import os
 import re
@@ -24,6 +24,7 @@ PARTS = [
     ("fuzz", ["make", JOBS, "fuzz", f"RUNS={FUZZ_RUNS}"], r"^fuzz: (\d+) passed, (\d+) failed"),
     ("selftest", ["make", JOBS, "selftest"], r"^qemu: (\d+) passed, (\d+) failed"),
     ("qemu-test", ["make", JOBS, "qemu-test"], r"^qemu: (\d+) passed, (\d+) failed"),
+    ("bench", ["make", "bench"], r"^bench: (\d+) passed, (\d+) failed"),
 ]
 
 
