@@ -308,6 +308,14 @@ def show(value, unit=""):
     return f"{value:,.0f}" if value >= 1000 or value == int(value) else f"{value:.1f}"
 
 
+def remark(row, value, missed):
+    """What stands behind a row: it fails, or it has not reached yet what it shall."""
+    if missed:
+        return "  <-- over"
+    goal = row.get("goal")
+    return f"  (goal {show(goal, row.get('unit', ''))})" if goal is not None and value > goal * TOLERANCE else ""
+
+
 def print_table(figures, budgets):
     """Prints it; the rows that failed."""
     failed = []
@@ -319,7 +327,7 @@ def print_table(figures, budgets):
         if missed:
             failed.append(row["text"] + (": not measured" if value is None else ""))
         print(f"{row['text']:<48} {show(value, unit):>12} {show(row['budget'], unit):>12}  "
-              f"{row.get('peer', '-')}{'  <-- over' if missed else ''}")
+              f"{row.get('peer', '-')}{remark(row, value, missed)}")
     return failed
 
 
