@@ -46,7 +46,7 @@ AARCH64 = {
     "load_raw": 0x4008_0000,
 
     # Builds of U-Boot for this board, as files of Debian's package.
-    "u_boot": ["qemu_arm64/u-boot.bin"],
+    "u_boot": [],
 
     # What a guest sees.
     "status": r"GICv3, RAM at 0x40000000",
