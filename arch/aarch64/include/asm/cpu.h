@@ -18,7 +18,8 @@ static inline struct cpu *arch_this_cpu(void)
 {
     struct cpu *c;
 
-    asm("mrs %0, tpidr_el2" : "=r"(c));
+    // volatile: a thread may come back from a switch on another CPU, so no earlier answer may be used again.
+    asm volatile("mrs %0, tpidr_el2" : "=r"(c));
     return c;
 }
 

@@ -19,7 +19,8 @@ static inline struct cpu *arch_this_cpu(void)
 {
     struct cpu *c;
 
-    asm("mv %0, tp" : "=r"(c));
+    // volatile: a thread may come back from a switch on another CPU, so no earlier answer may be used again.
+    asm volatile("mv %0, tp" : "=r"(c));
     return c;
 }
 

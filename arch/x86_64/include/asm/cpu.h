@@ -40,7 +40,8 @@ static inline struct cpu *arch_this_cpu(void)
 {
     struct cpu *c;
 
-    asm("mov %%gs:0, %0" : "=r"(c));
+    // volatile: a thread may come back from a switch on another CPU, so no earlier answer may be used again.
+    asm volatile("mov %%gs:0, %0" : "=r"(c));
     return c;
 }
 
