@@ -5,6 +5,8 @@
 #include "arch/time.h"
 #include "vmm/irqchip/vapic_state.h"
 
+#define PERIOD_MIN_US 100u // a shorter one would keep the host's CPU in timer interrupts
+
 // Divide configuration: bits 0, 1 and 3; 111 is divide by 1.
 static unsigned divide_shift(uint32_t divide)
 {
@@ -34,7 +36,7 @@ static void arm_locked(struct vlapic *a, uint64_t deadline)
 // A periodic timer whose guest is too slow for it loses periods rather than to hold the CPU.
 static void rearm_locked(struct vlapic *a, uint64_t now)
 {
-    uint64_t step = period(a);
+    uint64_t step = period(a) ? max_u64(period(a), time_from_us(PERIOD_MIN_US)) : 0;
 
     if (mode(a) != LVT_TIMER_PERIODIC || !step) {
         a->clock.deadline = 0;

@@ -12,6 +12,7 @@
 
 #include "arch/host/host.h"
 #include "arch/time.h"
+#include "kernel/time/timer.h"
 #include "vmm/core/vcpu.h"
 #include "vmm/irqchip/vapic.h"
 
@@ -303,15 +304,28 @@ static void test_timer(void **state)
     assert_false(asks(0)); // one shot
     put(0, LVT_TIMER, 0x200EC);
     put(0, DIVIDE, 0x0); // by 2
-    put(0, INITIAL, 1000);
+    put(0, INITIAL, (uint32_t)time_from_ms(1));
     for (unsigned i = 0; i < 3; i++) {
-        host_time_advance(2100);
+        host_time_advance(time_from_us(2050));
         assert_int_equal(take(0), 0xEC);
         put(0, EOI, 0);
     }
     put(0, INITIAL, 0);
     host_time_advance(10000);
     assert_false(asks(0));
+}
+
+// The shortest period does not keep the host busy: its timer is never nearer than 100 us.
+static void test_short_period(void **state)
+{
+    (void)state;
+    put(0, DIVIDE, 0xB);
+    put(0, LVT_TIMER, 0x200EC);
+    put(0, INITIAL, 1);
+    host_time_advance(time_from_us(1));
+    assert_int_equal(take(0), 0xEC);
+    assert_true(host_timer_deadline(0) >= arch_time_now() + time_from_us(90));
+    put(0, INITIAL, 0);
 }
 
 static void test_deadline(void **state)
@@ -363,7 +377,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_priorities), TEST(test_illegal_vector), TEST(test_ipi),        TEST(test_switched_off),
         TEST(test_x2apic),     TEST(test_level_input),    TEST(test_edge_input), TEST(test_message),
-        TEST(test_timer),      TEST(test_deadline),       TEST(test_any_access),
+        TEST(test_timer),      TEST(test_short_period),   TEST(test_deadline),   TEST(test_any_access),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
