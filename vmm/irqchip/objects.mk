@@ -3,3 +3,4 @@ common-objs += $(addprefix vmm/irqchip/,vgic_route.o vgic_lr.o vgic_flush.o vgic
 common-objs += $(addprefix vmm/irqchip/,vgic_dist_v2.o vgic_cpuif.o vgic_cpuif_regs.o)
 common-objs += $(addprefix vmm/irqchip/,vplic.o vplic_regs.o vaia.o vaplic.o vimsic.o)
 common-objs += $(addprefix vmm/irqchip/,vapic.o vlapic.o vlapic_timer.o vioapic.o)
+common-objs += vmm/irqchip/virqchip_none.o

@@ -9,6 +9,7 @@
 #include "kernel/mm/pool.h"
 #include "vmm/core/vcpu.h"
 #include "vmm/irqchip/vaia_state.h"
+#include "vmm/irqchip/virqchip_none.h"
 
 #define SAVED_VERSION 1u
 
@@ -65,37 +66,6 @@ static void vaia_reset(struct virqchip *chip)
 
     clear_locked(v);
     spin_unlock_irqrestore(&v->lock, irq);
-}
-
-static void no_vcpu_line(struct virqchip *chip, unsigned vcpu, unsigned line, bool level)
-{
-    (void)chip;
-    (void)vcpu;
-    (void)line;
-    (void)level;
-}
-
-static void nothing(struct virqchip *chip, unsigned vcpu)
-{
-    (void)chip;
-    (void)vcpu;
-}
-
-static bool no_forward(struct virqchip *chip, unsigned vcpu, unsigned line, unsigned host_irq)
-{
-    (void)chip;
-    (void)vcpu;
-    (void)line;
-    (void)host_irq;
-    return false;
-}
-
-static void no_sgi(struct virqchip *chip, unsigned vcpu, unsigned which, uint64_t value)
-{
-    (void)chip;
-    (void)vcpu;
-    (void)which;
-    (void)value;
 }
 
 // ---- save and restore ----
@@ -209,15 +179,15 @@ static const struct virqchip_ops vaia_ops = {
     .reset = vaia_reset,
     .destroy = vaia_destroy,
     .set_line = vaplic_set_line,
-    .set_vcpu_line = no_vcpu_line,
+    .set_vcpu_line = virqchip_no_vcpu_line,
     .send_msi = vaia_send_msi,
     .load = vimsic_load,
     .put = vimsic_put,
     .flush = vaia_flush,
-    .maintenance = nothing,
+    .maintenance = virqchip_nothing,
     .pending = vimsic_pending,
-    .forward = no_forward,
-    .send_sgi = no_sgi,
+    .forward = virqchip_no_forward,
+    .send_sgi = virqchip_no_sgi,
     .sysreg = vimsic_sysreg,
     .save = vaia_save,
     .restore = vaia_restore,

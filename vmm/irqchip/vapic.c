@@ -7,6 +7,7 @@
 #include "kernel/mm/pool.h"
 #include "vmm/core/vcpu.h"
 #include "vmm/irqchip/vapic_state.h"
+#include "vmm/irqchip/virqchip_none.h"
 
 #define VCPUS_MAX 255u
 #define BROADCAST_8 0xFFu
@@ -98,14 +99,6 @@ static void vapic_set_line(struct virqchip *chip, unsigned line, bool level)
     vioapic_set_line(vapic_of(chip), line, level);
 }
 
-static void no_vcpu_line(struct virqchip *chip, unsigned vcpu, unsigned line, bool level)
-{
-    (void)chip;
-    (void)vcpu;
-    (void)line;
-    (void)level;
-}
-
 static enum status vapic_send_msi(struct virqchip *chip, uint32_t device_id, uint64_t address, uint32_t data)
 {
     struct vapic_message m = {
@@ -123,12 +116,6 @@ static enum status vapic_send_msi(struct virqchip *chip, uint32_t device_id, uin
     return OK;
 }
 
-static void nothing(struct virqchip *chip, unsigned vcpu)
-{
-    (void)chip;
-    (void)vcpu;
-}
-
 static void vapic_flush(struct virqchip *chip, unsigned vcpu)
 {
     vlapic_drive(&vapic_of(chip)->lapics[vcpu]);
@@ -142,23 +129,6 @@ static bool vapic_pending(struct virqchip *chip, unsigned vcpu)
 static int vapic_acknowledge(struct virqchip *chip, unsigned vcpu)
 {
     return vlapic_take(&vapic_of(chip)->lapics[vcpu]);
-}
-
-static bool no_forward(struct virqchip *chip, unsigned vcpu, unsigned line, unsigned host_irq)
-{
-    (void)chip;
-    (void)vcpu;
-    (void)line;
-    (void)host_irq;
-    return false;
-}
-
-static void no_sgi(struct virqchip *chip, unsigned vcpu, unsigned which, uint64_t value)
-{
-    (void)chip;
-    (void)vcpu;
-    (void)which;
-    (void)value;
 }
 
 static bool vapic_sysreg(struct virqchip *chip, unsigned vcpu, unsigned number, bool write, uint64_t set,
@@ -203,15 +173,15 @@ static const struct virqchip_ops vapic_ops = {
     .reset = vapic_reset,
     .destroy = vapic_destroy,
     .set_line = vapic_set_line,
-    .set_vcpu_line = no_vcpu_line,
+    .set_vcpu_line = virqchip_no_vcpu_line,
     .send_msi = vapic_send_msi,
-    .load = nothing,
-    .put = nothing,
+    .load = virqchip_nothing,
+    .put = virqchip_nothing,
     .flush = vapic_flush,
-    .maintenance = nothing,
+    .maintenance = virqchip_nothing,
     .pending = vapic_pending,
-    .forward = no_forward,
-    .send_sgi = no_sgi,
+    .forward = virqchip_no_forward,
+    .send_sgi = virqchip_no_sgi,
     .sysreg = vapic_sysreg,
     .acknowledge = vapic_acknowledge,
 };

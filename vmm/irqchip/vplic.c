@@ -13,6 +13,7 @@
 
 #include "kernel/mm/pool.h"
 #include "vmm/core/vcpu.h"
+#include "vmm/irqchip/virqchip_none.h"
 #include "vmm/irqchip/vplic_state.h"
 
 #define SAVED_VERSION 1u
@@ -279,14 +280,6 @@ static void vplic_reset(struct virqchip *chip)
     spin_unlock_irqrestore(&p->lock, irq);
 }
 
-static void no_vcpu_line(struct virqchip *chip, unsigned vcpu, unsigned line, bool level)
-{
-    (void)chip;
-    (void)vcpu;
-    (void)line;
-    (void)level;
-}
-
 static enum status no_msi(struct virqchip *chip, uint32_t device_id, uint64_t address, uint32_t data)
 {
     (void)chip;
@@ -294,29 +287,6 @@ static enum status no_msi(struct virqchip *chip, uint32_t device_id, uint64_t ad
     (void)address;
     (void)data;
     return E_UNSUPPORTED;
-}
-
-static void nothing(struct virqchip *chip, unsigned vcpu)
-{
-    (void)chip;
-    (void)vcpu;
-}
-
-static bool no_forward(struct virqchip *chip, unsigned vcpu, unsigned line, unsigned host_irq)
-{
-    (void)chip;
-    (void)vcpu;
-    (void)line;
-    (void)host_irq;
-    return false;
-}
-
-static void no_sgi(struct virqchip *chip, unsigned vcpu, unsigned which, uint64_t value)
-{
-    (void)chip;
-    (void)vcpu;
-    (void)which;
-    (void)value;
 }
 
 // ---- save and restore -------------------------------------------------------------------------------------
@@ -437,15 +407,15 @@ static const struct virqchip_ops vplic_ops = {
     .reset = vplic_reset,
     .destroy = vplic_destroy,
     .set_line = vplic_set_line,
-    .set_vcpu_line = no_vcpu_line,
+    .set_vcpu_line = virqchip_no_vcpu_line,
     .send_msi = no_msi,
-    .load = nothing,
-    .put = nothing,
+    .load = virqchip_nothing,
+    .put = virqchip_nothing,
     .flush = vplic_flush,
-    .maintenance = nothing,
+    .maintenance = virqchip_nothing,
     .pending = vplic_pending,
-    .forward = no_forward,
-    .send_sgi = no_sgi,
+    .forward = virqchip_no_forward,
+    .send_sgi = virqchip_no_sgi,
     .save = vplic_save,
     .restore = vplic_restore,
 };
