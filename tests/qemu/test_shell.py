@@ -51,7 +51,7 @@ def test_input_returns_to_the_guests():
 def test_listings():
     with Machine(Image(TOML), smp=2) as m:
         up(m)
-        m.expect(r"\[beta\] heartbeat 2")
+        m.heartbeat_goes_on("beta", beats=1)
         assert [r["name"] for r in rows(m, "vm list")] == ["alpha", "beta"]
         assert [(r["vm"], r["vcpu"]) for r in rows(m, "vcpu list")] == [("alpha", 0), ("beta", 0)]
         assert len(rows(m, "host cpu")) == 2
@@ -148,7 +148,7 @@ def test_every_listing_as_json():
     """One object on each line, nothing between; errors too."""
     with Machine(Image(TOML)) as m:
         up(m)
-        m.expect(r"\[beta\] heartbeat 2")
+        m.heartbeat_goes_on("beta", beats=1)
         for listing in LISTINGS:
             found = rows(m, listing)
             assert found and all(isinstance(r, dict) and r for r in found), (listing, found)
