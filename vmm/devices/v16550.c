@@ -3,21 +3,16 @@
 // 16550A: register table, FIFOs, interrupts (PC16550D data sheet, chapter 8).
 //
 // Reads of LSR while nothing waits and of plain registers take no lock: each is one byte, kept up to date by
-// whoever changes the FIFOs. Everything else runs under `lock`. No lock is held while the back end is called:
-// one thread at a time moves bytes in each direction (tx_busy, rx_busy); who comes meanwhile leaves a note
-// (tx_again, rx_again) and goes.
+// whoever changes the FIFOs. Everything else runs under the port's lock.
 #include "vmm/devices/v16550.h"
 
 #include <string.h>
 
 #include "kernel/mm/pool.h"
 #include "kernel/sync/spinlock.h"
+#include "vmm/devices/uart_port.h"
 
-#define FIFO_DEPTH 16u
 #define CLOCK_HZ 3686400u // what QEMU's `virt` board says
-
-// How often one call goes to the back end: other vCPUs that keep the FIFO busy cannot hold this one in here.
-#define ROUND_MAX 4u
 
 enum v16550_reg {
     REG_DATA = 0, // RBR, THR; DLL with DLAB
@@ -72,56 +67,29 @@ enum v16550_reg {
 #define MSR_RI 0x40u
 #define MSR_DCD 0x80u
 
-struct fifo {
-    uint8_t head; // index of the oldest byte
-    uint8_t count;
-    uint8_t data[FIFO_DEPTH];
-};
-
 // What the guest can see; everything that is saved.
 struct v16550_state {
     uint8_t ier, fcr, lcr, mcr;
     uint8_t lsr, msr, scr;
     uint8_t dll, dlm;
     uint8_t tx_empty; // the transmit interrupt waits: THR ran empty and nobody has looked
-    struct fifo tx;
-    struct fifo rx;
+    struct uart_fifo tx;
+    struct uart_fifo rx;
 };
 
 struct v16550 {
     struct vdev vdev;
-    struct spinlock lock; // protects all below
+    struct uart_port port; // its lock protects all below
     struct v16550_state s;
-    bool tx_busy, tx_again;
-    bool rx_busy, rx_again;
-    bool rx_more; // the back end may have input that did not fit
-    bool line_level;
-    struct irq_line line;
-    struct char_backend *be;
     struct io_bus *bus;
     uint64_t base;
 };
 
 // ---- FIFOs ------------------------------------------------------------------------------------------------
 
-static void fifo_push(struct fifo *f, uint8_t byte)
-{
-    f->data[(f->head + f->count) % FIFO_DEPTH] = byte;
-    f->count++;
-}
-
-static uint8_t fifo_pop(struct fifo *f)
-{
-    uint8_t byte = f->data[f->head];
-
-    f->head = (uint8_t)((f->head + 1) % FIFO_DEPTH);
-    f->count--;
-    return byte;
-}
-
 static unsigned fifo_depth(const struct v16550_state *s)
 {
-    return s->fcr & FCR_ENABLE ? FIFO_DEPTH : 1;
+    return s->fcr & FCR_ENABLE ? UART_FIFO_DEPTH : 1;
 }
 
 static unsigned rx_trigger(const struct v16550_state *s)
@@ -159,12 +127,7 @@ static unsigned pending_interrupt(const struct v16550_state *s)
 static void update_locked(struct v16550 *u)
 {
     __atomic_store_n(&u->s.lsr, line_status(&u->s), __ATOMIC_RELAXED);
-    bool level = pending_interrupt(&u->s) != IIR_NONE;
-
-    if (level != u->line_level) {
-        u->line_level = level;
-        irq_line_set(&u->line, level);
-    }
+    uart_port_set_line(&u->port, pending_interrupt(&u->s) != IIR_NONE);
 }
 
 static uint8_t modem_inputs(const struct v16550_state *s)
@@ -189,138 +152,103 @@ static void modem_changed_locked(struct v16550_state *s)
     s->msr = (uint8_t)(now | (s->msr & MSR_DELTAS) | deltas);
 }
 
-static void rx_push_locked(struct v16550_state *s, uint8_t byte)
+// ---- the port ---------------------------------------------------------------------------------------------
+
+static const struct v16550_state *state_of(const struct uart_port *port)
 {
+    return &container_of((struct uart_port *)(uintptr_t)port, struct v16550, port)->s;
+}
+
+static struct v16550 *from_port(struct uart_port *port)
+{
+    return container_of(port, struct v16550, port);
+}
+
+static unsigned port_depth(const struct uart_port *port)
+{
+    return fifo_depth(state_of(port));
+}
+
+static bool port_loopback(const struct uart_port *port)
+{
+    return (state_of(port)->mcr & MCR_LOOP) != 0;
+}
+
+static void port_receive(struct uart_port *port, uint8_t byte)
+{
+    struct v16550_state *s = &from_port(port)->s;
+
     if (s->rx.count < fifo_depth(s)) {
-        fifo_push(&s->rx, byte);
+        uart_fifo_push(&s->rx, byte);
     } else {
         s->lsr |= LSR_OE;
     }
 }
 
-// ---- moving bytes -----------------------------------------------------------------------------------------
-
-// Sends what the transmit FIFO holds until it is empty or the back end is full.
-static void tx_drain(struct v16550 *u)
+static void port_received(struct uart_port *port)
 {
-    uint8_t buf[FIFO_DEPTH];
-    irq_state_t irq = spin_lock_irqsave(&u->lock);
-
-    if (u->tx_busy) {
-        u->tx_again = true;
-        spin_unlock_irqrestore(&u->lock, irq);
-        return;
-    }
-    u->tx_busy = true;
-    for (unsigned round = 0; u->s.tx.count > 0 && round < ROUND_MAX; round++) {
-        unsigned count = u->s.tx.count;
-
-        for (unsigned i = 0; i < count; i++) {
-            buf[i] = u->s.tx.data[(u->s.tx.head + i) % FIFO_DEPTH];
-        }
-        u->tx_again = false;
-        spin_unlock_irqrestore(&u->lock, irq);
-        size_t taken = u->be ? u->be->ops->write(u->be, buf, count) : count;
-
-        irq = spin_lock_irqsave(&u->lock);
-        for (size_t i = 0; i < taken && i < count && u->s.tx.count > 0; i++) {
-            (void)fifo_pop(&u->s.tx);
-        }
-        u->s.tx_empty |= u->s.tx.count == 0;
-        if (taken == 0 && !u->tx_again) {
-            break;
-        }
-    }
-    u->tx_busy = false;
-    update_locked(u);
-    spin_unlock_irqrestore(&u->lock, irq);
+    (void)port; // the receive interrupt follows the FIFO
 }
 
-// Fills the receive FIFO from the back end. Only this function asks for input, so the room it saw stays
-// unless the guest makes it smaller meanwhile: then what does not fit is lost, as it would be on the wire.
-static void rx_fill(struct v16550 *u)
+static void port_sent(struct uart_port *port)
 {
-    uint8_t buf[FIFO_DEPTH];
-    irq_state_t irq = spin_lock_irqsave(&u->lock);
+    struct v16550_state *s = &from_port(port)->s;
 
-    u->rx_again = true;
-    if (u->rx_busy || !u->be || (u->s.mcr & MCR_LOOP)) {
-        u->rx_more = true;
-        spin_unlock_irqrestore(&u->lock, irq);
-        return;
-    }
-    u->rx_busy = true;
-    for (unsigned round = 0; u->rx_again && u->s.rx.count < fifo_depth(&u->s) && round < ROUND_MAX; round++) {
-        unsigned room = fifo_depth(&u->s) - u->s.rx.count;
-
-        u->rx_again = false;
-        spin_unlock_irqrestore(&u->lock, irq);
-        size_t got = u->be->ops->read(u->be, buf, room);
-
-        irq = spin_lock_irqsave(&u->lock);
-        u->rx_more = got == room;
-        u->rx_again |= got == room;
-        for (size_t i = 0; i < got && i < room; i++) {
-            rx_push_locked(&u->s, buf[i]);
-        }
-    }
-    u->rx_more |= u->rx_again;
-    u->rx_busy = false;
-    update_locked(u);
-    spin_unlock_irqrestore(&u->lock, irq);
+    s->tx_empty |= s->tx.count == 0;
 }
 
-static void backend_rx_ready(void *dev)
+static void port_update(struct uart_port *port)
 {
-    rx_fill(dev);
+    update_locked(from_port(port));
 }
 
-static void backend_tx_ready(void *dev)
-{
-    tx_drain(dev);
-}
-
-static const struct char_frontend_ops frontend_ops = {.rx_ready = backend_rx_ready,
-                                                      .tx_ready = backend_tx_ready};
+static const struct uart_port_ops port_ops = {
+    .depth = port_depth,
+    .loopback = port_loopback,
+    .receive = port_receive,
+    .received = port_received,
+    .sent = port_sent,
+    .update = port_update,
+};
 
 // ---- registers --------------------------------------------------------------------------------------------
 
 static uint8_t rbr_read(struct v16550 *u)
 {
     uint8_t value = 0;
-    irq_state_t irq = spin_lock_irqsave(&u->lock);
+    irq_state_t irq = spin_lock_irqsave(&u->port.lock);
 
     if (u->s.rx.count > 0) {
-        value = fifo_pop(&u->s.rx);
+        value = uart_fifo_pop(&u->s.rx);
         update_locked(u);
     }
-    bool more = u->rx_more;
+    bool more = u->port.rx_more;
 
-    spin_unlock_irqrestore(&u->lock, irq);
+    spin_unlock_irqrestore(&u->port.lock, irq);
     if (more) {
-        rx_fill(u);
+        uart_port_fill(&u->port);
     }
     return value;
 }
 
 static void thr_write(struct v16550 *u, uint8_t value)
 {
-    irq_state_t irq = spin_lock_irqsave(&u->lock);
+    irq_state_t irq = spin_lock_irqsave(&u->port.lock);
 
     u->s.tx_empty = 0;
     if (u->s.mcr & MCR_LOOP) {
-        rx_push_locked(&u->s, value);
+        port_receive(&u->port, value);
         u->s.tx_empty = 1;
         update_locked(u);
-        spin_unlock_irqrestore(&u->lock, irq);
+        spin_unlock_irqrestore(&u->port.lock, irq);
         return;
     }
     if (u->s.tx.count < fifo_depth(&u->s)) { // else the byte is lost, as on the real one
-        fifo_push(&u->s.tx, value);
+        uart_fifo_push(&u->s.tx, value);
     }
     update_locked(u);
-    spin_unlock_irqrestore(&u->lock, irq);
-    tx_drain(u);
+    spin_unlock_irqrestore(&u->port.lock, irq);
+    uart_port_drain(&u->port);
 }
 
 static uint8_t dll_read(struct v16550 *u)
@@ -351,7 +279,7 @@ static uint8_t ier_read(struct v16550 *u)
 // Turning the transmit interrupt on while THR is empty raises it: drivers start that way.
 static void ier_write(struct v16550 *u, uint8_t value)
 {
-    irq_state_t irq = spin_lock_irqsave(&u->lock);
+    irq_state_t irq = spin_lock_irqsave(&u->port.lock);
     unsigned on = value & ~(unsigned)u->s.ier & IER_MASK;
 
     __atomic_store_n(&u->s.ier, value & IER_MASK, __ATOMIC_RELAXED);
@@ -359,13 +287,13 @@ static void ier_write(struct v16550 *u, uint8_t value)
         u->s.tx_empty = 1;
     }
     update_locked(u);
-    spin_unlock_irqrestore(&u->lock, irq);
+    spin_unlock_irqrestore(&u->port.lock, irq);
 }
 
 // Reading IIR answers the transmit interrupt, if that is what it shows.
 static uint8_t iir_read(struct v16550 *u)
 {
-    irq_state_t irq = spin_lock_irqsave(&u->lock);
+    irq_state_t irq = spin_lock_irqsave(&u->port.lock);
     unsigned id = pending_interrupt(&u->s);
 
     if (id == IIR_TX) {
@@ -373,28 +301,28 @@ static uint8_t iir_read(struct v16550 *u)
         update_locked(u);
     }
     id |= u->s.fcr & FCR_ENABLE ? IIR_FIFOS : 0;
-    spin_unlock_irqrestore(&u->lock, irq);
+    spin_unlock_irqrestore(&u->port.lock, irq);
     return (uint8_t)id;
 }
 
 // Changing the enable empties both FIFOs; without it the other bits do not take (8.4).
 static void fcr_write(struct v16550 *u, uint8_t value)
 {
-    irq_state_t irq = spin_lock_irqsave(&u->lock);
+    irq_state_t irq = spin_lock_irqsave(&u->port.lock);
     struct v16550_state *s = &u->s;
     bool toggled = ((value ^ s->fcr) & FCR_ENABLE) != 0;
 
     if (toggled || ((value & FCR_ENABLE) && (value & FCR_CLEAR_RX))) {
-        s->rx = (struct fifo){0};
+        s->rx = (struct uart_fifo){0};
     }
     if (toggled || ((value & FCR_ENABLE) && (value & FCR_CLEAR_TX))) {
         s->tx_empty |= s->tx.count != 0;
-        s->tx = (struct fifo){0};
+        s->tx = (struct uart_fifo){0};
     }
     s->fcr = value & FCR_ENABLE ? value & FCR_KEPT : 0;
     update_locked(u);
-    spin_unlock_irqrestore(&u->lock, irq);
-    rx_fill(u);
+    spin_unlock_irqrestore(&u->port.lock, irq);
+    uart_port_fill(&u->port);
 }
 
 static uint8_t lcr_read(struct v16550 *u)
@@ -414,13 +342,13 @@ static uint8_t mcr_read(struct v16550 *u)
 
 static void mcr_write(struct v16550 *u, uint8_t value)
 {
-    irq_state_t irq = spin_lock_irqsave(&u->lock);
+    irq_state_t irq = spin_lock_irqsave(&u->port.lock);
 
     __atomic_store_n(&u->s.mcr, value & MCR_MASK, __ATOMIC_RELAXED);
     modem_changed_locked(&u->s);
     update_locked(u);
-    spin_unlock_irqrestore(&u->lock, irq);
-    rx_fill(u); // loopback may have ended
+    spin_unlock_irqrestore(&u->port.lock, irq);
+    uart_port_fill(&u->port); // loopback may have ended
 }
 
 // Reading clears the error. Somebody who waits for room makes us try again: whoever was to tell us may have
@@ -430,13 +358,13 @@ __attribute__((noinline)) static uint8_t lsr_read_slow(struct v16550 *u, uint8_t
     irq_state_t irq;
 
     if (!(seen & LSR_THRE)) {
-        tx_drain(u);
+        uart_port_drain(&u->port);
     }
-    irq = spin_lock_irqsave(&u->lock);
+    irq = spin_lock_irqsave(&u->port.lock);
     seen = (uint8_t)((u->s.lsr & LSR_OE) | line_status(&u->s));
     u->s.lsr &= (uint8_t)~LSR_OE;
     update_locked(u);
-    spin_unlock_irqrestore(&u->lock, irq);
+    spin_unlock_irqrestore(&u->port.lock, irq);
     return seen;
 }
 
@@ -449,12 +377,12 @@ static uint8_t lsr_read(struct v16550 *u)
 
 static uint8_t msr_read(struct v16550 *u)
 {
-    irq_state_t irq = spin_lock_irqsave(&u->lock);
+    irq_state_t irq = spin_lock_irqsave(&u->port.lock);
     uint8_t msr = u->s.msr;
 
     u->s.msr &= (uint8_t)~MSR_DELTAS;
     update_locked(u);
-    spin_unlock_irqrestore(&u->lock, irq);
+    spin_unlock_irqrestore(&u->port.lock, irq);
     return msr;
 }
 
@@ -536,21 +464,19 @@ static void state_reset(struct v16550_state *s)
 static void v16550_reset(struct vdev *dev)
 {
     struct v16550 *u = from_vdev(dev);
-    irq_state_t irq = spin_lock_irqsave(&u->lock);
+    irq_state_t irq = spin_lock_irqsave(&u->port.lock);
 
     state_reset(&u->s);
-    u->rx_more = true;
+    u->port.rx_more = true;
     update_locked(u);
-    spin_unlock_irqrestore(&u->lock, irq);
+    spin_unlock_irqrestore(&u->port.lock, irq);
 }
 
 static void v16550_destroy(struct vdev *dev)
 {
     struct v16550 *u = from_vdev(dev);
 
-    if (u->be) {
-        char_backend_detach(u->be);
-    }
+    uart_port_disconnect(&u->port);
     (void)!io_bus_remove(u->bus, u->base);
     list_remove(&dev->node);
     pool_free(u, sizeof(*u));
@@ -571,20 +497,19 @@ static void v16550_describe(const struct vdev *dev, struct vdev_desc *out)
 static void v16550_save(const struct vdev *dev, void *state)
 {
     struct v16550 *u = container_of((struct vdev *)(uintptr_t)dev, struct v16550, vdev);
-    irq_state_t irq = spin_lock_irqsave(&u->lock);
+    irq_state_t irq = spin_lock_irqsave(&u->port.lock);
 
     memcpy(state, &u->s, sizeof(u->s));
-    spin_unlock_irqrestore(&u->lock, irq);
+    spin_unlock_irqrestore(&u->port.lock, irq);
 }
 
 static bool state_valid(const struct v16550_state *s)
 {
     const unsigned depth = fifo_depth(s);
 
-    return s->tx.head < FIFO_DEPTH && s->rx.head < FIFO_DEPTH && s->tx.count <= depth &&
-           s->rx.count <= depth && s->tx_empty <= 1 && !(s->ier & ~IER_MASK) && !(s->mcr & ~MCR_MASK) &&
-           !(s->fcr & ~FCR_KEPT) && ((s->fcr & FCR_ENABLE) || s->fcr == 0) &&
-           (s->msr & ~MSR_DELTAS) == modem_inputs(s);
+    return uart_fifo_valid(&s->tx, depth) && uart_fifo_valid(&s->rx, depth) && s->tx_empty <= 1 &&
+           !(s->ier & ~IER_MASK) && !(s->mcr & ~MCR_MASK) && !(s->fcr & ~FCR_KEPT) &&
+           ((s->fcr & FCR_ENABLE) || s->fcr == 0) && (s->msr & ~MSR_DELTAS) == modem_inputs(s);
 }
 
 static enum status v16550_load(struct vdev *dev, const void *state)
@@ -596,14 +521,14 @@ static enum status v16550_load(struct vdev *dev, const void *state)
     if (!state_valid(&next)) {
         return E_CORRUPT;
     }
-    irq_state_t irq = spin_lock_irqsave(&u->lock);
+    irq_state_t irq = spin_lock_irqsave(&u->port.lock);
 
     u->s = next;
-    u->rx_more = true;
+    u->port.rx_more = true;
     update_locked(u); // works out LSR afresh
-    spin_unlock_irqrestore(&u->lock, irq);
-    tx_drain(u);
-    rx_fill(u);
+    spin_unlock_irqrestore(&u->port.lock, irq);
+    uart_port_drain(&u->port);
+    uart_port_fill(&u->port);
     return OK;
 }
 
@@ -628,14 +553,12 @@ enum status v16550_create(struct vm *vm, const struct plan_device *p, struct cha
     if (!u) {
         return E_NOMEM;
     }
-    spin_init(&u->lock, LOCK_VDEV);
+    uart_port_init(&u->port, &port_ops, &u->s.tx, &u->s.rx, be);
     u->vdev = (struct vdev){.ops = &vdev_ops, .vm = vm, .name = p->name, .state = &u->s};
-    u->line = (struct irq_line){.chip = vm->irqchip, .line = p->irq};
-    u->be = be;
+    u->port.line = (struct irq_line){.chip = vm->irqchip, .line = p->irq};
     u->bus = p->port ? &vm->pio : &vm->mmio;
     u->base = p->base;
     state_reset(&u->s);
-    u->rx_more = true;
     region.dev = u;
     st = io_bus_add(u->bus, &region, NULL);
     if (st != OK) {
@@ -643,9 +566,7 @@ enum status v16550_create(struct vm *vm, const struct plan_device *p, struct cha
         return st;
     }
     list_push_back(&vm->devices, &u->vdev.node);
-    if (be) {
-        char_backend_attach(be, &frontend_ops, u);
-    }
+    uart_port_connect(&u->port);
     *out = &u->vdev;
     return OK;
 }

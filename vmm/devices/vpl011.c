@@ -3,9 +3,7 @@
 // PL011 UART: register table, FIFOs, interrupts (Arm DDI 0183, chapters 2 and 3).
 //
 // Reads of plain registers and of UARTFR take no lock: each is one word, kept up to date by whoever changes
-// the FIFOs. Everything else runs under `lock`. No lock is held while the back end is called: one thread at a
-// time moves bytes in each direction (tx_busy, rx_busy); who comes meanwhile leaves a note (tx_again,
-// rx_again) and goes.
+// the FIFOs. Everything else runs under the port's lock.
 #include "vmm/devices/vpl011.h"
 
 #include <string.h>
@@ -13,12 +11,9 @@
 #include "kernel/mm/pool.h"
 #include "kernel/sync/spinlock.h"
 #include "vmm/core/vreg.h"
+#include "vmm/devices/uart_port.h"
 
 #define REG_SIZE 0x1000u
-#define FIFO_DEPTH 16u
-
-// How often one call goes to the back end: other vCPUs that keep the FIFO busy cannot hold this one in here.
-#define ROUND_MAX 4u
 
 // UARTFR, 3.3.3
 #define FR_CTS 0x001u
@@ -61,12 +56,6 @@
 #define IFLS_MASK 0x3fu
 #define IFLS_RESET 0x12u
 
-struct fifo {
-    uint8_t head; // index of the oldest byte
-    uint8_t count;
-    uint8_t data[FIFO_DEPTH];
-};
-
 // What the guest can see; everything that is saved.
 struct vpl011_state {
     uint32_t fr;
@@ -79,45 +68,24 @@ struct vpl011_state {
     uint32_t ifls;
     uint32_t imsc;
     uint32_t ris;
-    struct fifo tx;
-    struct fifo rx;
+    struct uart_fifo tx;
+    struct uart_fifo rx;
     uint32_t overrun; // the next byte read from UARTDR carries OE
 };
 
 struct vpl011 {
     struct vreg_map map; // first: the access path finds it without an offset
     struct vdev vdev;
-    struct spinlock lock; // protects all below
+    struct uart_port port; // its lock protects all below
     struct vpl011_state s;
-    bool tx_busy, tx_again;
-    bool rx_busy, rx_again;
-    bool rx_more; // the back end may have input that did not fit
-    bool line_level;
-    struct irq_line line;
-    struct char_backend *be;
     uint64_t base;
 };
 
 // ---- FIFOs ------------------------------------------------------------------------------------------------
 
-static void fifo_push(struct fifo *f, uint8_t byte)
-{
-    f->data[(f->head + f->count) % FIFO_DEPTH] = byte;
-    f->count++;
-}
-
-static uint8_t fifo_pop(struct fifo *f)
-{
-    uint8_t byte = f->data[f->head];
-
-    f->head = (uint8_t)((f->head + 1) % FIFO_DEPTH);
-    f->count--;
-    return byte;
-}
-
 static unsigned fifo_depth(const struct vpl011_state *s)
 {
-    return s->lcr_h & LCRH_FEN ? FIFO_DEPTH : 1;
+    return s->lcr_h & LCRH_FEN ? UART_FIFO_DEPTH : 1;
 }
 
 // The level of `select`, a field of UARTIFLS (3.3.9): 1/8, 1/4, 1/2, 3/4, 7/8; reserved values behave as 7/8.
@@ -154,13 +122,8 @@ static uint32_t flags(const struct vpl011_state *s)
 // order.
 static void update_locked(struct vpl011 *u)
 {
-    bool level = (u->s.ris & u->s.imsc) != 0;
-
     __atomic_store_n(&u->s.fr, flags(&u->s), __ATOMIC_RELAXED);
-    if (level != u->line_level) {
-        u->line_level = level;
-        irq_line_set(&u->line, level);
-    }
+    uart_port_set_line(&u->port, (u->s.ris & u->s.imsc) != 0);
 }
 
 // Interrupt state after bytes came into the receive FIFO or left it.
@@ -178,17 +141,6 @@ static void rx_changed_locked(struct vpl011_state *s, bool arrived)
     }
 }
 
-static void rx_push_locked(struct vpl011_state *s, uint8_t byte)
-{
-    if (s->rx.count >= fifo_depth(s)) {
-        s->rsr |= RSR_OE;
-        s->overrun = 1;
-        s->ris |= INT_OE;
-        return;
-    }
-    fifo_push(&s->rx, byte);
-}
-
 // Interrupt state after bytes left the transmit FIFO: as if the wire were fast, not by crossing the trigger
 // level alone, or a guest that sends byte by byte would never hear again.
 static void tx_left_locked(struct vpl011_state *s)
@@ -198,93 +150,64 @@ static void tx_left_locked(struct vpl011_state *s)
     }
 }
 
-// ---- moving bytes -----------------------------------------------------------------------------------------
+// ---- the port ---------------------------------------------------------------------------------------------
 
-// Sends what the transmit FIFO holds until it is empty or the back end is full.
-static void tx_drain(struct vpl011 *u)
+static const struct vpl011_state *state_of(const struct uart_port *port)
 {
-    uint8_t buf[FIFO_DEPTH];
-    irq_state_t irq = spin_lock_irqsave(&u->lock);
+    return &container_of((struct uart_port *)(uintptr_t)port, struct vpl011, port)->s;
+}
 
-    if (u->tx_busy) {
-        u->tx_again = true;
-        spin_unlock_irqrestore(&u->lock, irq);
+static struct vpl011 *from_port(struct uart_port *port)
+{
+    return container_of(port, struct vpl011, port);
+}
+
+static unsigned port_depth(const struct uart_port *port)
+{
+    return fifo_depth(state_of(port));
+}
+
+static bool port_loopback(const struct uart_port *port)
+{
+    return (state_of(port)->cr & CR_LBE) != 0;
+}
+
+static void port_receive(struct uart_port *port, uint8_t byte)
+{
+    struct vpl011_state *s = &from_port(port)->s;
+
+    if (s->rx.count >= fifo_depth(s)) {
+        s->rsr |= RSR_OE;
+        s->overrun = 1;
+        s->ris |= INT_OE;
         return;
     }
-    u->tx_busy = true;
-    for (unsigned round = 0; u->s.tx.count > 0 && round < ROUND_MAX; round++) {
-        unsigned count = u->s.tx.count;
-
-        for (unsigned i = 0; i < count; i++) {
-            buf[i] = u->s.tx.data[(u->s.tx.head + i) % FIFO_DEPTH];
-        }
-        u->tx_again = false;
-        spin_unlock_irqrestore(&u->lock, irq);
-        size_t taken = u->be ? u->be->ops->write(u->be, buf, count) : count;
-
-        irq = spin_lock_irqsave(&u->lock);
-        for (size_t i = 0; i < taken && i < count && u->s.tx.count > 0; i++) {
-            (void)fifo_pop(&u->s.tx);
-        }
-        if (taken > 0) {
-            tx_left_locked(&u->s);
-        } else if (!u->tx_again) {
-            break;
-        }
-    }
-    u->tx_busy = false;
-    update_locked(u);
-    spin_unlock_irqrestore(&u->lock, irq);
+    uart_fifo_push(&s->rx, byte);
 }
 
-// Fills the receive FIFO from the back end. Only this function asks for input, so the room it saw stays.
-static void rx_fill(struct vpl011 *u)
+static void port_received(struct uart_port *port)
 {
-    uint8_t buf[FIFO_DEPTH];
-    irq_state_t irq = spin_lock_irqsave(&u->lock);
-
-    u->rx_again = true;
-    if (u->rx_busy || !u->be || (u->s.cr & CR_LBE)) {
-        u->rx_more = true;
-        spin_unlock_irqrestore(&u->lock, irq);
-        return;
-    }
-    u->rx_busy = true;
-    for (unsigned round = 0; u->rx_again && u->s.rx.count < fifo_depth(&u->s) && round < ROUND_MAX; round++) {
-        unsigned room = fifo_depth(&u->s) - u->s.rx.count;
-
-        u->rx_again = false;
-        spin_unlock_irqrestore(&u->lock, irq);
-        size_t got = u->be->ops->read(u->be, buf, room);
-
-        irq = spin_lock_irqsave(&u->lock);
-        u->rx_more = got == room;
-        u->rx_again |= got == room;
-        for (size_t i = 0; i < got && i < room; i++) {
-            rx_push_locked(&u->s, buf[i]);
-        }
-        if (got > 0) {
-            rx_changed_locked(&u->s, true);
-        }
-    }
-    u->rx_more |= u->rx_again;
-    u->rx_busy = false;
-    update_locked(u);
-    spin_unlock_irqrestore(&u->lock, irq);
+    rx_changed_locked(&from_port(port)->s, true);
 }
 
-static void backend_rx_ready(void *dev)
+static void port_sent(struct uart_port *port)
 {
-    rx_fill(dev);
+    tx_left_locked(&from_port(port)->s);
 }
 
-static void backend_tx_ready(void *dev)
+static void port_update(struct uart_port *port)
 {
-    tx_drain(dev);
+    update_locked(from_port(port));
 }
 
-static const struct char_frontend_ops frontend_ops = {.rx_ready = backend_rx_ready,
-                                                      .tx_ready = backend_tx_ready};
+static const struct uart_port_ops port_ops = {
+    .depth = port_depth,
+    .loopback = port_loopback,
+    .receive = port_receive,
+    .received = port_received,
+    .sent = port_sent,
+    .update = port_update,
+};
 
 // ---- registers --------------------------------------------------------------------------------------------
 
@@ -296,19 +219,19 @@ static uint64_t dr_read(void *dev, const struct vreg_access *a)
     if (a->byte != 0) {
         return 0; // the upper half of the register alone pops nothing
     }
-    irq_state_t irq = spin_lock_irqsave(&u->lock);
+    irq_state_t irq = spin_lock_irqsave(&u->port.lock);
 
     if (u->s.rx.count > 0) {
-        value = fifo_pop(&u->s.rx) | (u->s.overrun ? DR_OE : 0);
+        value = uart_fifo_pop(&u->s.rx) | (u->s.overrun ? DR_OE : 0);
         u->s.overrun = 0;
         rx_changed_locked(&u->s, false);
         update_locked(u);
     }
-    bool more = u->rx_more;
+    bool more = u->port.rx_more;
 
-    spin_unlock_irqrestore(&u->lock, irq);
+    spin_unlock_irqrestore(&u->port.lock, irq);
     if (more) {
-        rx_fill(u);
+        uart_port_fill(&u->port);
     }
     return value;
 }
@@ -320,31 +243,31 @@ static void dr_write(void *dev, const struct vreg_access *a)
     if (a->byte != 0) {
         return;
     }
-    irq_state_t irq = spin_lock_irqsave(&u->lock);
+    irq_state_t irq = spin_lock_irqsave(&u->port.lock);
 
     if (u->s.cr & CR_LBE) {
-        rx_push_locked(&u->s, (uint8_t)a->value);
+        port_receive(&u->port, (uint8_t)a->value);
         rx_changed_locked(&u->s, true);
         tx_left_locked(&u->s);
         update_locked(u);
-        spin_unlock_irqrestore(&u->lock, irq);
+        spin_unlock_irqrestore(&u->port.lock, irq);
         return;
     }
     if (u->s.tx.count < fifo_depth(&u->s)) { // else the byte is lost, as on the real one
-        fifo_push(&u->s.tx, (uint8_t)a->value);
+        uart_fifo_push(&u->s.tx, (uint8_t)a->value);
         if (u->s.tx.count > fifo_trigger(&u->s, u->s.ifls)) {
             u->s.ris &= ~INT_TX;
         }
         update_locked(u);
     }
-    spin_unlock_irqrestore(&u->lock, irq);
-    tx_drain(u);
+    spin_unlock_irqrestore(&u->port.lock, irq);
+    uart_port_drain(&u->port);
 }
 
 // Somebody waits for room: try again, whoever was to tell us may have missed it.
 __attribute__((noinline)) static uint64_t fr_read_sending(struct vpl011 *u, const struct vreg_access *a)
 {
-    tx_drain(u);
+    uart_port_drain(&u->port);
     return vreg_part(__atomic_load_n(&u->s.fr, __ATOMIC_RELAXED), a);
 }
 
@@ -366,22 +289,22 @@ static uint64_t rsr_read(void *dev, const struct vreg_access *a)
 static void rsr_write(void *dev, const struct vreg_access *a)
 {
     struct vpl011 *u = dev;
-    irq_state_t irq = spin_lock_irqsave(&u->lock);
+    irq_state_t irq = spin_lock_irqsave(&u->port.lock);
 
     (void)a; // any value clears (UARTECR)
     u->s.rsr = 0;
     u->s.overrun = 0;
-    spin_unlock_irqrestore(&u->lock, irq);
+    spin_unlock_irqrestore(&u->port.lock, irq);
 }
 
 // A register that is a field of the state with a mask of writable bits.
 static void field_write(struct vpl011 *u, uint32_t *field, uint32_t mask, const struct vreg_access *a)
 {
-    irq_state_t irq = spin_lock_irqsave(&u->lock);
+    irq_state_t irq = spin_lock_irqsave(&u->port.lock);
 
     __atomic_store_n(field, (uint32_t)vreg_merge(*field, a) & mask, __ATOMIC_RELAXED);
     update_locked(u);
-    spin_unlock_irqrestore(&u->lock, irq);
+    spin_unlock_irqrestore(&u->port.lock, irq);
 }
 
 #define DEFINE_FIELD(field, mask)                                            \
@@ -411,13 +334,13 @@ DEFINE_FIELD(cr, CR_MASK)
 static void lcr_h_changed(void *dev, const struct vreg_access *a)
 {
     lcr_h_write(dev, a);
-    rx_fill(dev);
+    uart_port_fill(&((struct vpl011 *)dev)->port);
 }
 
 static void cr_changed(void *dev, const struct vreg_access *a)
 {
     cr_write(dev, a);
-    rx_fill(dev);
+    uart_port_fill(&((struct vpl011 *)dev)->port);
 }
 
 static uint64_t ris_read(void *dev, const struct vreg_access *a)
@@ -438,11 +361,11 @@ static uint64_t mis_read(void *dev, const struct vreg_access *a)
 static void icr_write(void *dev, const struct vreg_access *a)
 {
     struct vpl011 *u = dev;
-    irq_state_t irq = spin_lock_irqsave(&u->lock);
+    irq_state_t irq = spin_lock_irqsave(&u->port.lock);
 
     u->s.ris &= ~((uint32_t)vreg_merge(0, a) & INT_MASK);
     update_locked(u);
-    spin_unlock_irqrestore(&u->lock, irq);
+    spin_unlock_irqrestore(&u->port.lock, irq);
 }
 
 #define W_ALL (VREG_W8 | VREG_W16 | VREG_W32)
@@ -508,21 +431,19 @@ static void state_reset(struct vpl011_state *s)
 static void vpl011_reset(struct vdev *dev)
 {
     struct vpl011 *u = from_vdev(dev);
-    irq_state_t irq = spin_lock_irqsave(&u->lock);
+    irq_state_t irq = spin_lock_irqsave(&u->port.lock);
 
     state_reset(&u->s);
-    u->rx_more = true;
+    u->port.rx_more = true;
     update_locked(u);
-    spin_unlock_irqrestore(&u->lock, irq);
+    spin_unlock_irqrestore(&u->port.lock, irq);
 }
 
 static void vpl011_destroy(struct vdev *dev)
 {
     struct vpl011 *u = from_vdev(dev);
 
-    if (u->be) {
-        char_backend_detach(u->be);
-    }
+    uart_port_disconnect(&u->port);
     (void)!io_bus_remove(&dev->vm->mmio, u->base);
     list_remove(&dev->node);
     vreg_map_destroy(&u->map);
@@ -547,19 +468,18 @@ static void vpl011_describe(const struct vdev *dev, struct vdev_desc *out)
 static void vpl011_save(const struct vdev *dev, void *state)
 {
     struct vpl011 *u = container_of((struct vdev *)(uintptr_t)dev, struct vpl011, vdev);
-    irq_state_t irq = spin_lock_irqsave(&u->lock);
+    irq_state_t irq = spin_lock_irqsave(&u->port.lock);
 
     memcpy(state, &u->s, sizeof(u->s));
-    spin_unlock_irqrestore(&u->lock, irq);
+    spin_unlock_irqrestore(&u->port.lock, irq);
 }
 
 static bool state_valid(const struct vpl011_state *s)
 {
-    return s->tx.head < FIFO_DEPTH && s->rx.head < FIFO_DEPTH && s->tx.count <= FIFO_DEPTH &&
-           s->rx.count <= FIFO_DEPTH && s->overrun <= 1 && (s->rsr & ~RSR_OE) == 0 &&
-           (s->ilpr & ~ILPR_MASK) == 0 && (s->ibrd & ~IBRD_MASK) == 0 && (s->fbrd & ~FBRD_MASK) == 0 &&
-           (s->lcr_h & ~LCRH_MASK) == 0 && (s->cr & ~CR_MASK) == 0 && (s->ifls & ~IFLS_MASK) == 0 &&
-           ((s->imsc | s->ris) & ~INT_MASK) == 0;
+    return uart_fifo_valid(&s->tx, UART_FIFO_DEPTH) && uart_fifo_valid(&s->rx, UART_FIFO_DEPTH) &&
+           s->overrun <= 1 && (s->rsr & ~RSR_OE) == 0 && (s->ilpr & ~ILPR_MASK) == 0 &&
+           (s->ibrd & ~IBRD_MASK) == 0 && (s->fbrd & ~FBRD_MASK) == 0 && (s->lcr_h & ~LCRH_MASK) == 0 &&
+           (s->cr & ~CR_MASK) == 0 && (s->ifls & ~IFLS_MASK) == 0 && ((s->imsc | s->ris) & ~INT_MASK) == 0;
 }
 
 static enum status vpl011_load(struct vdev *dev, const void *state)
@@ -571,14 +491,14 @@ static enum status vpl011_load(struct vdev *dev, const void *state)
     if (!state_valid(&next)) {
         return E_CORRUPT;
     }
-    irq_state_t irq = spin_lock_irqsave(&u->lock);
+    irq_state_t irq = spin_lock_irqsave(&u->port.lock);
 
     u->s = next;
-    u->rx_more = true;
+    u->port.rx_more = true;
     update_locked(u); // works out UARTFR afresh
-    spin_unlock_irqrestore(&u->lock, irq);
-    tx_drain(u);
-    rx_fill(u);
+    spin_unlock_irqrestore(&u->port.lock, irq);
+    uart_port_drain(&u->port);
+    uart_port_fill(&u->port);
     return OK;
 }
 
@@ -605,13 +525,11 @@ enum status vpl011_create(struct vm *vm, const struct plan_device *p, struct cha
     if (st != OK) {
         goto out_free;
     }
-    spin_init(&u->lock, LOCK_VDEV);
+    uart_port_init(&u->port, &port_ops, &u->s.tx, &u->s.rx, be);
     u->vdev = (struct vdev){.ops = &vdev_ops, .vm = vm, .name = p->name, .state = &u->s};
-    u->line = (struct irq_line){.chip = vm->irqchip, .line = p->irq};
-    u->be = be;
+    u->port.line = (struct irq_line){.chip = vm->irqchip, .line = p->irq};
     u->base = p->base;
     state_reset(&u->s);
-    u->rx_more = true;
     update_locked(u);
     const struct io_region region = {
         .base = p->base, .size = p->size, .access = vpl011_access, .dev = u, .name = p->name};
@@ -621,9 +539,7 @@ enum status vpl011_create(struct vm *vm, const struct plan_device *p, struct cha
         goto out_map;
     }
     list_push_back(&vm->devices, &u->vdev.node);
-    if (be) {
-        char_backend_attach(be, &frontend_ops, u);
-    }
+    uart_port_connect(&u->port);
     *out = &u->vdev;
     return OK;
 
