@@ -54,6 +54,7 @@ enum madt_type {
 #define HPET_ADDRESS 40
 #define HPET_SIZE 56u
 #define COM1_PORT 0x3F8
+#define RTC_PORT 0x70
 #define COM1_IRQ 4
 
 struct table {
@@ -348,9 +349,21 @@ static enum status add_fixed(void)
         .is_console = true,
         .fw_node = -1,
     };
-    enum status s = hw_add(&apic);
+    struct hw_desc rtc = {
+        .name = "RTC",
+        .ids = {"PNP0B00"},
+        .id_count = 1,
+        .regs = {{.base = hpa(RTC_PORT), .size = 2, .port = true}},
+        .reg_count = 1,
+        .fw_node = -1,
+    };
+    const struct hw_desc *const all[] = {&apic, &com1, &rtc};
+    enum status s = OK;
 
-    return s == OK ? hw_add(&com1) : s;
+    for (size_t i = 0; i < ARRAY_SIZE(all) && s == OK; i++) {
+        s = hw_add(all[i]);
+    }
+    return s;
 }
 
 enum status acpi_scan(struct boot_info *bi)

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Commands about the machine: `host cpu|mem|irq|time`, `log level`.
+#include <stdio.h>
 #include <string.h>
 
 #include "arch/time.h"
 #include "kernel/cpu/cpu.h"
 #include "kernel/irq/irq.h"
+#include "kernel/lib/date.h"
 #include "kernel/log/log.h"
 #include "kernel/mm/page.h"
 #include "kernel/mm/pool.h"
 #include "kernel/sched/thread.h"
 #include "kernel/shell/shell.h"
+#include "kernel/time/wallclock.h"
 
 static enum status run_cpu(struct shell *sh, const struct shell_args *args)
 {
@@ -68,9 +71,17 @@ static enum status run_irq(struct shell *sh, const struct shell_args *args)
 static enum status run_time(struct shell *sh, const struct shell_args *args)
 {
     uint64_t now = arch_time_now();
+    uint64_t seconds = wallclock_now();
+    struct date d = date_from_seconds(seconds);
+    char date[32] = "-";
 
     (void)args;
+    if (seconds) {
+        snprintf(date, sizeof(date), "%u-%02u-%02uT%02u:%02u:%02uZ", d.year, d.month, d.day, d.hour, d.minute,
+                 d.second);
+    }
     shell_row(sh);
+    shell_text(sh, "utc", 22, date);
     shell_num(sh, "ticks", 16, now);
     shell_num(sh, "hz", 10, arch_time_hz());
     shell_num(sh, "ms", 12, time_to_us(now) / 1000);

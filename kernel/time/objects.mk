@@ -1,1 +1,2 @@
 common-objs += kernel/time/timer.o
+common-objs += kernel/time/wallclock.o

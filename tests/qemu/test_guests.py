@@ -15,12 +15,12 @@ def check_meminfo(m, mib):
 @pytest.mark.parametrize("smp", [1, 2])
 def test_two_guests(smp):
     """The default configuration: boots both; Linux answers, the heartbeat goes on; poweroff ends Linux alone."""
-    disk = None
-    with Machine(Image(TWO), smp=smp, disk=disk) as m:
+    with Machine(Image(TWO), smp=smp, extra="-rtc base=2031-05-04T03:02:01") as m:
         m.linux_up()
         m.shell("uname -a", rf"Linux \S+ \S+ .*{FACTS['uname']} GNU/Linux")
         check_meminfo(m, 256)
         m.shell("date +year%Y", r"year\d{4}")  # a user program reads the counter itself
+        m.shell("cat /sys/class/rtc/rtc0/date", r"2031-05-04")  # as the machine's own clock says
         m.heartbeat_goes_on("heartbeat")
         m.enter("poweroff")
         m.expect(r"\[linux\] is off")

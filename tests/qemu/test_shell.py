@@ -49,13 +49,14 @@ def test_input_returns_to_the_guests():
 
 
 def test_listings():
-    with Machine(Image(TOML), smp=2) as m:
+    with Machine(Image(TOML), smp=2, extra="-rtc base=2031-05-04T03:02:01") as m:
         up(m)
         m.heartbeat_goes_on("beta", beats=1)
         assert [r["name"] for r in rows(m, "vm list")] == ["alpha", "beta"]
         assert [(r["vm"], r["vcpu"]) for r in rows(m, "vcpu list")] == [("alpha", 0), ("beta", 0)]
         assert len(rows(m, "host cpu")) == 2
-        assert rows(m, "host time")[0]["hz"] > 0
+        clock = rows(m, "host time")[0]
+        assert clock["hz"] > 0 and clock["utc"].startswith("2031-05-04T03:"), clock
         assert rows(m, "host mem")[0]["free_kib"] > 0
         assert sum(r["count"] for r in rows(m, "host irq")) > 0
         kinds = {r["reason"]: r["count"] for r in rows(m, "exits alpha")}

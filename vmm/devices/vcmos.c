@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "kernel/lib/date.h"
 #include "kernel/mm/pool.h"
 #include "kernel/sync/spinlock.h"
 #include "vmm/devices/vclock.h"
@@ -33,17 +34,6 @@
 #define D_VALID 0x80u
 #define PM_BIT 0x80u
 
-#define DAY_SECONDS 86400u
-#define YEAR_FIRST 1970u
-#define YEAR_LAST 9999u
-
-struct date {
-    uint16_t year;
-    uint8_t month, day; // from 1
-    uint8_t hour, minute, second;
-    uint8_t reserved; // 0
-};
-
 // What the guest can see; everything that is saved.
 struct cmos_state {
     uint64_t offset;  // seconds since 1970 at guest time 0, mod 2^64
@@ -61,80 +51,6 @@ struct vcmos {
     struct vports ports;
 };
 
-// ---- dates ------------------------------------------------------------------------------------------------
-
-static bool is_leap(unsigned year)
-{
-    return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-}
-
-static unsigned month_days(unsigned year, unsigned month)
-{
-    static const uint8_t days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-
-    return month == 2 && is_leap(year) ? 29 : days[month - 1];
-}
-
-// Days from 1970 to the first of January.
-static uint64_t year_start(unsigned year)
-{
-    unsigned y = year - 1;
-
-    return UINT64_C(365) * (year - YEAR_FIRST) + (y / 4 - y / 100 + y / 400) -
-           (1969 / 4 - 1969 / 100 + 1969 / 400);
-}
-
-static uint64_t date_limit(void)
-{
-    return year_start(YEAR_LAST + 1) * DAY_SECONDS;
-}
-
-static struct date to_date(uint64_t seconds)
-{
-    seconds %= date_limit();
-    uint64_t day = seconds / DAY_SECONDS;
-    unsigned rest = (unsigned)(seconds % DAY_SECONDS), month = 1;
-    unsigned year = YEAR_FIRST + (unsigned)(day / 366);
-
-    while (year_start(year + 1) <= day) { // for each 1500 years, four at most
-        year++;
-    }
-    day -= year_start(year);
-    while (day >= month_days(year, month)) {
-        day -= month_days(year, month++);
-    }
-    return (struct date){.year = (uint16_t)year,
-                         .month = (uint8_t)month,
-                         .day = (uint8_t)(day + 1),
-                         .hour = (uint8_t)(rest / 3600),
-                         .minute = (uint8_t)(rest / 60 % 60),
-                         .second = (uint8_t)(rest % 60)};
-}
-
-static uint64_t clamp(uint64_t v, uint64_t low, uint64_t high)
-{
-    return min_u64(max_u64(v, low), high);
-}
-
-// A guest may write anything: what does not exist becomes the nearest that does.
-static uint64_t to_seconds(const struct date *d)
-{
-    unsigned year = (unsigned)clamp(d->year, YEAR_FIRST, YEAR_LAST);
-    unsigned month = (unsigned)clamp(d->month, 1, 12);
-    uint64_t days = year_start(year) + clamp(d->day, 1, month_days(year, month)) - 1;
-
-    for (unsigned m = 1; m < month; m++) {
-        days += month_days(year, m);
-    }
-    return days * DAY_SECONDS + clamp(d->hour, 0, 23) * 3600 + clamp(d->minute, 0, 59) * 60 +
-           clamp(d->second, 0, 59);
-}
-
-static unsigned weekday(const struct date *d)
-{
-    return (unsigned)((to_seconds(d) / DAY_SECONDS + 4) % 7) + 1; // 1: Sunday; 1970 began on a Thursday
-}
-
 // ---- registers of the date --------------------------------------------------------------------------------
 
 static uint64_t guest_seconds(const struct vcmos *c)
@@ -149,7 +65,7 @@ static bool is_set(const struct vcmos *c)
 
 static struct date date_now(const struct vcmos *c)
 {
-    return is_set(c) ? c->s.held : to_date(guest_seconds(c) + c->s.offset);
+    return is_set(c) ? c->s.held : date_from_seconds(guest_seconds(c) + c->s.offset);
 }
 
 static uint8_t encode(const struct vcmos *c, unsigned v)
@@ -205,7 +121,7 @@ static uint8_t field_read(const struct vcmos *c, enum field field)
 {
     const struct date d = date_now(c);
     const unsigned values[] = {
-        [SECOND] = d.second, [MINUTE] = d.minute, [HOUR] = d.hour,        [WEEKDAY] = weekday(&d),
+        [SECOND] = d.second, [MINUTE] = d.minute, [HOUR] = d.hour,        [WEEKDAY] = date_weekday(&d),
         [DAY] = d.day,       [MONTH] = d.month,   [YEAR] = d.year % 100u, [CENTURY] = d.year / 100u};
 
     return field == HOUR ? encode_hour(c, d.hour) : encode(c, values[field]);
@@ -213,7 +129,7 @@ static uint8_t field_read(const struct vcmos *c, enum field field)
 
 static void set_date(struct vcmos *c, const struct date *d)
 {
-    c->s.offset = to_seconds(d) - guest_seconds(c);
+    c->s.offset = date_to_seconds(d) - guest_seconds(c);
 }
 
 // The day of the week follows from the date: what is written is not kept.

@@ -3,6 +3,7 @@
 // The aarch64 board's own parts: GIC, PL011, PL031.
 #include "drivers/irqchip/gic_virt.h"
 #include "kernel/log/log.h"
+#include "kernel/time/wallclock.h"
 #include "vmm/devices/vpl011.h"
 #include "vmm/devices/vpl031.h"
 #include "vmm/irqchip/vgic.h"
@@ -51,7 +52,7 @@ static enum status create_rtc(struct vm *vm, const struct plan_device *p)
 {
     struct vdev *dev;
 
-    return vpl031_create(vm, p, 0, &dev);
+    return vpl031_create(vm, p, wallclock_now(), &dev);
 }
 
 const struct board_parts board_parts_aarch64 = {

@@ -2,6 +2,7 @@
 //
 // The riscv64 board's own parts: PLIC or AIA, 16550, Goldfish clock, SiFive test device.
 #include "kernel/log/log.h"
+#include "kernel/time/wallclock.h"
 #include "vmm/devices/v16550.h"
 #include "vmm/devices/vgoldfish_rtc.h"
 #include "vmm/devices/vsifive_test.h"
@@ -58,7 +59,7 @@ static enum status create_rtc(struct vm *vm, const struct plan_device *p)
 {
     struct vdev *dev;
 
-    return vgoldfish_rtc_create(vm, p, 0, &dev);
+    return vgoldfish_rtc_create(vm, p, wallclock_now(), &dev);
 }
 
 static enum status create_others(struct vm *vm)

@@ -2,6 +2,7 @@
 //
 // The x86_64 board's own parts: local APICs and I/O APIC, 16550 at I/O ports, PIT, HPET, CMOS clock,
 // ACPI registers, and what is left of 8259, PCI and keyboard controller.
+#include "kernel/time/wallclock.h"
 #include "vmm/devices/v16550.h"
 #include "vmm/devices/vacpi_pm.h"
 #include "vmm/devices/vcmos.h"
@@ -37,7 +38,7 @@ static enum status create_rtc(struct vm *vm, const struct plan_device *p)
     struct vdev *dev;
 
     (void)p; // at its own ports
-    return vcmos_create(vm, 0, &dev);
+    return vcmos_create(vm, wallclock_now(), &dev);
 }
 
 static enum status create_clocks(struct vm *vm)
