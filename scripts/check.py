@@ -27,7 +27,7 @@ LONG_FUNCTIONS = {
 }
 
 # The only symbols whose code may name FP, SIMD or vector registers, and those registers as operands.
-FP_SYMBOLS = {"fp_save", "fp_load"}
+FP_SYMBOLS = {"fp_save", "fp_load", "vec_save", "vec_load"}
 FP_OPERAND = {
     "aarch64": r"(?:[vqdshbz](?:[0-9]|[12][0-9]|3[01])|p(?:[0-9]|1[0-5]))(?:[./].*)?",
     "riscv64": r"(?:f(?:t[0-9]|t1[01]|s[0-9]|s1[01]|a[0-7])|f[0-9]|f[12][0-9]|f3[01]|v(?:[0-9]|[12][0-9]|3[01]))(?:\.t)?",

@@ -29,4 +29,9 @@ void asm_offsets(void)
     DEFINE(SECONDARY_SIZE, sizeof(struct secondary_boot));
     DEFINE(SECONDARY_MAX, SECONDARY_MAX);
     DEFINE(FP_FCSR, offsetof(struct guest_fp, fcsr));
+    DEFINE(VEC_VSTART, offsetof(struct guest_vec, vstart));
+    DEFINE(VEC_VTYPE, offsetof(struct guest_vec, vtype));
+    DEFINE(VEC_VL, offsetof(struct guest_vec, vl));
+    DEFINE(VEC_VCSR, offsetof(struct guest_vec, vcsr));
+    DEFINE(VEC_REGS, offsetof(struct guest_vec, regs));
 }

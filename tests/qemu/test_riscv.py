@@ -73,3 +73,12 @@ def test_linux_on_cpu(qemu, cpu):
         m.linux_up()
         m.shell("date +year%Y", r"year\d{4}")  # a user program reads the counter itself
         m.heartbeat_goes_on("heartbeat")
+
+
+@pytest.mark.parametrize("qemu,cpu,smp", [(None, "rv64,v=true,vlen=256", 1), (10, "max", 2)])
+def test_vector_registers_are_a_guests_own(qemu, cpu, smp):
+    """Three guests that never sleep keep values in all of them, on one core and moving between two."""
+    with Machine(Image("".join(vm(n, "vectors") for n in "abc") + HEARTBEAT), qemu=qemu, cpu=cpu, smp=smp) as m:
+        told = [m.expect(r"\[(\w)\] vectors: (kept|lost)").groups() for _ in range(9)]
+        assert {who for who, _ in told} == set("abc") and all(what == "kept" for _, what in told), told
+        m.heartbeat_goes_on("heartbeat")

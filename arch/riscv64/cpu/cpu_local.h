@@ -15,3 +15,5 @@ bool probe_stimecmp(void);
 // Does the firmware let us clean and zero cache blocks? The block around `va` is zeroed.
 bool probe_cbo_clean(const void *va);
 bool probe_cbo_zero(void *va);
+// Bytes of a vector register of this hart; false when it has none.
+bool probe_vlenb(uint64_t *out);

@@ -10,6 +10,7 @@
 #define HOST_FP 160 // s0 and ra as a frame record
 #define SSTATUS_SPP 0x100
 #define SSTATUS_SPIE 0x20
+#define SSTATUS_VS 0x600
 
     .section .vectors, "ax"
     .balign 4
@@ -223,6 +224,20 @@ probe_cbo_zero:
     ret
     fixup   1b, access_failed
     .size probe_cbo_zero, . - probe_cbo_zero
+
+// bool probe_vlenb(uint64_t *out)
+    .global probe_vlenb
+    .type probe_vlenb, %function
+probe_vlenb:
+    li      a1, SSTATUS_VS
+    csrs    sstatus, a1
+1:  csrr    a2, 0xC22
+    csrc    sstatus, a1
+    sd      a2, (a0)
+    li      a0, 1
+    ret
+    fixup   1b, access_failed
+    .size probe_vlenb, . - probe_vlenb
 
 // The guest's memory by its own two-stage translation and privilege (hstatus.SPVP). false when that faults.
     .option arch, +h

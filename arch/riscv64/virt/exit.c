@@ -69,7 +69,7 @@ static enum exit_action exit_forward(struct guest_frame *f, uint64_t cause, bool
 
 static enum exit_action exit_illegal(struct guest_frame *f, uint64_t cause, bool full)
 {
-    return fp_bring(f->vcpu) ? EXIT_RESUME : exit_forward(f, cause, full);
+    return fpv_bring(f->vcpu) ? EXIT_RESUME : exit_forward(f, cause, full);
 }
 
 static enum exit_action exit_unknown(struct guest_frame *f, uint64_t cause, bool full)

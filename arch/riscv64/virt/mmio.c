@@ -6,11 +6,9 @@
 
 #include "arch/riscv64/virt/exit.h"
 #include "arch/riscv64/virt/rv_decode.h"
+#include "arch/riscv64/virt/virt_local.h"
 
 #define NAN_BOX MASK64(32, 32)
-
-void fp_save(struct guest_fp *fp);
-void fp_load(const struct guest_fp *fp);
 
 // htval holds the address divided by four; the lost bits are those of the virtual address.
 static gpa_t fault_gpa(void)
@@ -58,6 +56,7 @@ static void target_write(struct guest_frame *f, const struct rv_access *a, uint6
     fp_save(&f->vcpu->fp);
     f->vcpu->fp.f[a->reg] = a->size == 4 ? v | NAN_BOX : v;
     fp_load(&f->vcpu->fp);
+    csr_set(vsstatus, SSTATUS_FS_DIRTY); // as the guest's own instruction does
 }
 
 // No device has answered; the core says what that means. The trap is still described in the registers.
@@ -113,6 +112,9 @@ __attribute__((noinline)) static enum exit_action mmio_uncommon(struct guest_fra
         a = rv_decode(insn);
     } else {
         return EXIT_RESUME; // its own fetch will fault, or go well
+    }
+    if (a.fp && !(csr_read(sstatus) & SSTATUS_FS)) {
+        return EXIT_RESUME; // another instruction than the one that trapped: the registers are not even here
     }
     // The instruction may have been replaced since it trapped: it must at least fit the trap's direction.
     if (a.kind == (cause == CAUSE_LOAD_GUEST_PAGE ? RV_LOAD : RV_STORE)) {

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <asm/isa.h>
 #include <asm/virt.h>
 
 #include "arch/mmu.h"
@@ -24,11 +23,6 @@
 #define REG_A1 11u
 #define NOWHERE UINT32_MAX
 
-void fp_save(struct guest_fp *fp);
-void fp_load(const struct guest_fp *fp);
-
-static struct arch_vcpu *fp_owner[CPU_MAX]; // whose FP registers the CPU holds; each CPU its own entry
-
 enum status arch_vcpu_create(struct arch_vcpu *av, struct arch_vm *vm, unsigned index,
                              const struct vcpu_upcalls *up)
 {
@@ -40,7 +34,11 @@ enum status arch_vcpu_create(struct arch_vcpu *av, struct arch_vm *vm, unsigned 
     av->up = up;
     av->index = index;
     av->cpu = NOWHERE;
+    if (fpv_create(av) != OK) {
+        return E_NOMEM;
+    }
     if (vtimer_create(av) != OK) {
+        fpv_destroy(av);
         return E_NOMEM;
     }
     vm->harts[index] = av;
@@ -51,13 +49,9 @@ enum status arch_vcpu_create(struct arch_vcpu *av, struct arch_vm *vm, unsigned 
 void arch_vcpu_destroy(struct arch_vcpu *av)
 {
     vtimer_destroy(av);
+    fpv_destroy(av);
     av->vm->present &= ~BIT64(av->index);
     av->vm->harts[av->index] = NULL;
-    for (unsigned i = 0; i < CPU_MAX; i++) {
-        if (fp_owner[i] == av) {
-            fp_owner[i] = NULL;
-        }
-    }
     memset(av, 0, sizeof(*av)); // registers of a guest do not linger
 }
 
@@ -80,8 +74,7 @@ void arch_vcpu_reset(struct arch_vcpu *av, const struct vcpu_entry *entry)
         .vcpu = av,
     };
     memset(&av->csr, 0, sizeof(av->csr));
-    memset(&av->fp, 0, sizeof(av->fp));
-    av->fp_cpu = NOWHERE;
+    fpv_reset(av);
     av->csr.vsstatus = SSTATUS_UXL_64;
     av->csr.scounteren = COUNTERS_FOR_USERS;
     av->csr.vstimecmp = UINT64_MAX;
@@ -121,45 +114,6 @@ static void csrs_load(const struct guest_csrs *s)
     aia_load(s);
 }
 
-// The registers stay in the hart until somebody else needs it for his, and come when they are used: as long as sstatus.FS is
-// off, the guest's first FP instruction is illegal, which then is not delegated.
-static void fp_take(struct arch_vcpu *av, unsigned cpu)
-{
-    if (!isa_has(ISA_D)) {
-        return;
-    }
-    if (fp_owner[cpu] == av && av->fp_cpu == cpu) {
-        csr_set(sstatus, SSTATUS_FS_CLEAN);
-        csr_set(hedeleg, BIT64(CAUSE_ILLEGAL));
-    } else {
-        csr_clear(hedeleg, BIT64(CAUSE_ILLEGAL));
-    }
-}
-
-bool fp_bring(struct arch_vcpu *av)
-{
-    unsigned cpu = this_cpu()->index;
-
-    if (!isa_has(ISA_D) || (csr_read(sstatus) & SSTATUS_FS)) {
-        return false;
-    }
-    csr_set(sstatus, SSTATUS_FS_DIRTY);
-    fp_load(&av->fp);
-    fp_owner[cpu] = av;
-    av->fp_cpu = cpu;
-    csr_clear(sstatus, SSTATUS_FS_INITIAL); // clean
-    csr_set(hedeleg, BIT64(CAUSE_ILLEGAL));
-    return true;
-}
-
-static void fp_leave(struct arch_vcpu *av)
-{
-    if ((csr_read(sstatus) & SSTATUS_FS) == SSTATUS_FS_DIRTY) {
-        fp_save(&av->fp);
-    }
-    csr_clear(sstatus, SSTATUS_FS);
-}
-
 void arch_vcpu_load(struct arch_vcpu *av)
 {
     unsigned cpu = this_cpu()->index;
@@ -171,7 +125,7 @@ void arch_vcpu_load(struct arch_vcpu *av)
     csr_write(htimedelta, av->vm->htimedelta);
     csrs_load(&av->csr);
     vtimer_load(av);
-    fp_take(av, cpu);
+    fpv_take(av, cpu);
     // A vCPU that comes from another core finds here what it left long ago: its own fences did not reach it.
     if (vm_shares_vmid(av->vm, cpu) || av->cpu != cpu) {
         atomic_store_explicit(&av->cpu, cpu, memory_order_relaxed);
@@ -188,7 +142,7 @@ void arch_vcpu_put(struct arch_vcpu *av)
     csrs_save(&av->csr);
     vtimer_put(av);
     csr_write(hvip, 0);
-    fp_leave(av);
+    fpv_leave(av);
     av->loaded = false;
 }
 

@@ -141,6 +141,7 @@ enum status arch_virt_enable(void)
         csr_write(vstimecmp, UINT64_MAX);
     }
     irq_files_init_cpu();
+    vec_init_cpu();
     csr_write(hgatp, 0);
     asm volatile(".option push\n\t.option arch, +h\n\thfence.gvma\n\thfence.vvma\n\t.option pop" ::
                      : "memory");
@@ -183,8 +184,8 @@ static const char *guest_isa(void)
     static const enum isa_ext shown[] = {ISA_SSTC, ISA_SVINVAL, ISA_SVNAPOT, ISA_SVPBMT, ISA_ZBA,
                                          ISA_ZBB,  ISA_ZBC,     ISA_ZBS,     ISA_ZICBOM, ISA_ZICBOZ};
     static char text[160];
-    int n = snprintf(text, sizeof(text), "rv64ima%s%sc_zicntr_zicsr_zifencei", isa_has(ISA_F) ? "f" : "",
-                     isa_has(ISA_D) ? "d" : "");
+    int n = snprintf(text, sizeof(text), "rv64ima%sc%s_zicntr_zicsr_zifencei", isa_has(ISA_D) ? "fd" : "",
+                     vec_offered() ? "v" : "");
 
     for (unsigned i = 0; i < ARRAY_SIZE(shown); i++) {
         if (guest_may_use(shown[i])) {

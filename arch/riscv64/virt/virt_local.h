@@ -28,8 +28,22 @@ static inline bool vtimer_expired(const struct arch_vcpu *av)
     return csr_read(time) + av->vm->htimedelta >= vtimer_deadline(av);
 }
 
-// The loaded guest met an illegal instruction: had it no FP registers yet, it has them now, and is to try again.
-bool fp_bring(struct arch_vcpu *av);
+// FP and vector registers (fpv.c). Interrupts masked, but for the first four.
+void vec_init_cpu(void); // each CPU, before any guest runs on it
+bool vec_offered(void);  // guests have vector registers
+enum status fpv_create(struct arch_vcpu *av);
+void fpv_destroy(struct arch_vcpu *av);
+void fpv_reset(struct arch_vcpu *av); // loaded nowhere
+void fpv_take(const struct arch_vcpu *av, unsigned cpu);
+void fpv_leave(struct arch_vcpu *av);
+// The loaded guest met an illegal instruction: lacked it registers that it may use, it has them now, and is to try again.
+bool fpv_bring(struct arch_vcpu *av);
+
+// fp.S and vec.S; sstatus.FS or VS is on.
+void fp_save(struct guest_fp *fp);
+void fp_load(const struct guest_fp *fp);
+void vec_save(struct guest_vec *vec);
+void vec_load(const struct guest_vec *vec);
 
 // True when entries that another VM left in this CPU's TLB carry the VMID of `vm` too. On the CPU, at load.
 bool vm_shares_vmid(const struct arch_vm *vm, unsigned cpu);

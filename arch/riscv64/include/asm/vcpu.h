@@ -34,6 +34,13 @@ struct guest_fp {
     uint64_t fcsr;
 };
 
+// Of the size that the machine's vector registers have: `bytes` each.
+struct guest_vec {
+    uint64_t vstart, vtype, vl, vcsr;
+    uint32_t bytes;
+    _Alignas(16) uint8_t regs[];
+};
+
 struct arch_vcpu {
     _Atomic uint32_t requests; // bits owned by vmm/core; looked at before every entry
     uint64_t done;             // exits that ended without an upcall
@@ -46,8 +53,10 @@ struct arch_vcpu {
     struct guest_frame start;  // registers while outside
     struct guest_csrs csr;
     struct guest_fp fp;
-    uint32_t fp_cpu;   // the CPU whose FP registers are this vCPU's, if it still owns them
-    uint32_t file_cpu; // whose guest interrupt file it has, when it has one (virt/irq_files.c)
+    struct guest_vec *vec; // NULL: guests have no vector registers here
+    uint32_t fp_cpu;       // the CPU whose FP registers are this vCPU's, if it still owns them (virt/fpv.c)
+    uint32_t vec_cpu;      // the same for vector registers
+    uint32_t file_cpu;     // whose guest interrupt file it has, when it has one (virt/irq_files.c)
     bool loaded;
     struct vtimer *vtimer; // virt/vtimer.c
 };
