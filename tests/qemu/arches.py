@@ -54,6 +54,9 @@ AARCH64 = {
               ("dmesg | grep -i psci", r"PSCIv1\.\d detected in firmware"), ("cat /sys/class/rtc/rtc0/name", r"pl031")],
     "not_on_board": ["pl061@9030000", "gpio-keys", "pcie@10000000", "fw-cfg@9020000", "flash@0", "pmu",
                      "platform-bus@c000000", "intc@8000000/its@8080000", "cpus/cpu-map"],
+    # How it sees that others had its CPUs: the eighth number is not 0.
+    "stolen_time": [("dmesg | grep -i 'stolen time'", r"using stolen time PV"),
+                    ("grep '^cpu ' /proc/stat", r"cpu +(?:\d+ ){7}[1-9]")],
     "hole": 0x0C00_0000,         # where a guest finds nothing
     "custom_map": ("configs/custom-map.toml", r"80000000-\w+ : System RAM"),
 
@@ -125,6 +128,7 @@ RISCV64 = {
               ("dmesg | grep -i sbi", r"SBI specification v2\.0 detected"), ("cat /sys/class/rtc/rtc0/name", r"goldfish")],
     "not_on_board": ["pci@30000000", "soc/pci@30000000", "flash@20000000", "fw-cfg@10100000", "pmu", "cpus/cpu-map",
                      "platform-bus@4000000", "soc/clint@2000000"],
+    "stolen_time": [],           # Debian's kernel is built without CONFIG_PARAVIRT
     "hole": 0x0300_0000,
     "custom_map": ("configs/custom-map-riscv64.toml", r"100000000-\w+ : System RAM"),
 
@@ -187,6 +191,7 @@ X86_64 = {
     "status": r"x2APIC, RAM at 0x0",
     "board": [],
     "not_on_board": [],
+    "stolen_time": [],
     "hole": 0xF000_0000,
     "custom_map": None,
 
