@@ -24,7 +24,7 @@ static void cpu_reset(struct vgic_cpu *cpu)
         cpu->frame.vgic->v2 ? GIC_PRIVATE_SGIS : 0; // as on a GIC-400: SGIs are always enabled
     memcpy(fresh.priv.host_irq, cpu->priv.host_irq, sizeof(fresh.priv.host_irq));
     *cpu = fresh;
-    cpu->hw.hcr = HCR_EN;
+    cpu->hw.hcr = cpu->frame.vgic->hcr;
 }
 
 void vgic_reset(struct virqchip *chip)
@@ -291,6 +291,9 @@ static void hardware_limits(struct vgic *g)
     g->lr_count = lrs < 1 ? 1 : lrs > GIC_LR_MAX ? GIC_LR_MAX : lrs;
     g->lr_mask = (uint32_t)MASK64(0, g->lr_count);
     g->priority_mask = (uint8_t)(0xff00u >> (bits < 4 ? 4 : bits > 8 ? 8 : bits));
+    // A vCPU may deactivate (ICC_DIR_EL1, EOImode 1) an SPI that sits in another one's list registers, where its hardware
+    // cannot reach it.
+    g->hcr = HCR_EN | (g->hw->traps_dir && g->chip.vcpu_count > 1 ? (uint32_t)HCR_TDIR : 0);
 }
 
 enum status vgic_create(struct vm *vm, const struct plan_gic *plan, struct virqchip **out)

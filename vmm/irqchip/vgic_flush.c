@@ -198,7 +198,7 @@ static bool place(struct vgic_cpu *cpu, struct picks *p, unsigned i)
 static void refill(struct vgic_cpu *cpu, uint32_t blocks)
 {
     struct picks p;
-    uint32_t hcr = HCR_EN;
+    uint32_t hcr = cpu->frame.vgic->hcr;
 
     p.limit = cpu->frame.vgic->lr_count;
     p.count = p.pending = p.active = 0; // the arrays hold nothing yet

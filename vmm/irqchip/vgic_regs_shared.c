@@ -236,9 +236,6 @@ void vgic_deactivate(struct vgic_cpu *cpu, unsigned irq)
         return;
     }
     if (irq >= VGIC_PRIVATE) {
-        if (g->holder[irq - VGIC_PRIVATE] != cpu->index) {
-            return; // not this vCPU's to deactivate by DIR
-        }
         p = (struct place){
             .vgic = g, .block = &g->spi[irq / 32 - 1], .number = irq / 32, .valid = UINT32_MAX};
     }

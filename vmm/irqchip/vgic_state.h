@@ -153,6 +153,7 @@ struct vgic {
     uint32_t lr_mask; // list registers there are
     unsigned lr_count;
     uint8_t priority_mask;
+    uint32_t hcr;  // ICH_HCR_EL2 of a vCPU that has nothing waiting outside its list registers
     bool v2;       // GICv2: private registers are banked in GICD, SGIs know their sender
     bool emulated; // its CPU interface is vgic_cpuif.c, else GICV mapped into the guest
     unsigned block_count;
@@ -279,7 +280,7 @@ enum io_result vgic_gicc_access(void *dev, struct io_access *a); // dev: struct 
 enum io_result vgic_dir_access(void *dev,
                                struct io_access *a); // dev: struct vgic; the page of GICC_DIR alone
 
-// The guest deactivates `irq`; nothing when it is not active on this vCPU. Own CPU.
+// The guest deactivates `irq`: its own SGI or PPI, or an SPI, wherever that is active. Own CPU.
 void vgic_deactivate(struct vgic_cpu *cpu, unsigned irq);
 
 // Of the emulated interface: recompute what is pending and the interrupt lines, after any change.

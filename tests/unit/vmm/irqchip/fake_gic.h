@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A fake machine for tests of the virtual GIC: list registers as the hardware behaves (Arm IHI 0069, chapter
-// 6), the guest's IAR and EOIR on top of them, physical interrupts with a line and an active bit, and a small
-// VM around them. Each vCPU runs on the physical CPU of fake.on[vcpu].
+// 6), the guest's IAR, EOIR and DIR on top of them (both EOI modes, binary point), physical interrupts with a
+// line and an active bit, and a small VM around them. Each vCPU runs on the physical CPU of fake.on[vcpu].
 #pragma once
 
 #include <stdlib.h>
@@ -129,7 +129,8 @@ static const struct gic_virt_ops fake_virt = {.version = 3,
                                               .read_hcr = fake_read_hcr,
                                               .write_hcr = fake_write_hcr,
                                               .load = fake_load,
-                                              .save = fake_save};
+                                              .save = fake_save,
+                                              .traps_dir = true};
 
 static inline void fake_set_active(unsigned irq, bool active)
 {
@@ -180,10 +181,22 @@ static inline unsigned fake_running(void)
     return fake_here()->apr ? (unsigned)__builtin_ctz(fake_here()->apr) * 8 : FAKE_IDLE_PRIORITY;
 }
 
+// The bits of a list register's priority that preemption looks at (IHI 0069, 4.8.3); as the hardware has them, not as
+// the code under test works them out.
+static inline unsigned fake_group_priority(uint64_t lr)
+{
+    const uint64_t vmcr = fake_here()->vmcr;
+    unsigned bpr0 = vmcr >> VMCR_BPR0_SHIFT & 7, bpr1 = vmcr >> VMCR_BPR1_SHIFT & 7;
+    unsigned ignored =
+        lr & LR_GROUP1 && !(vmcr & VMCR_CBPR) ? (bpr1 < 3 ? 3 : bpr1) : (bpr0 < 2 ? 2 : bpr0) + 1;
+
+    return (unsigned)((lr & LR_PRIORITY_MASK) >> LR_PRIORITY_SHIFT) >> ignored << ignored;
+}
+
 // The list register that the guest would acknowledge now; GIC_LR_MAX: none.
 static inline unsigned fake_best(void)
 {
-    unsigned best = GIC_LR_MAX, best_priority = fake_running();
+    unsigned best = GIC_LR_MAX, best_priority = FAKE_IDLE_PRIORITY;
 
     for (unsigned n = 0; n < fake.lrs; n++) {
         uint64_t v = fake_here()->lr[n];
@@ -194,7 +207,8 @@ static inline unsigned fake_best(void)
             best_priority = priority;
         }
     }
-    return best;
+    return best != GIC_LR_MAX && fake_group_priority(fake_here()->lr[best]) < fake_running() ? best
+                                                                                             : GIC_LR_MAX;
 }
 
 static inline unsigned fake_iar(void)
@@ -206,16 +220,16 @@ static inline unsigned fake_iar(void)
         return FAKE_SPURIOUS;
     }
     v = fake_here()->lr[n];
-    fake_here()->apr |= UINT32_C(1) << ((v & LR_PRIORITY_MASK) >> LR_PRIORITY_SHIFT) / 8;
+    fake_here()->apr |= UINT32_C(1) << fake_group_priority(v) / 8;
     fake_here()->lr[n] = (v & ~LR_PENDING) | LR_ACTIVE;
     return (unsigned)(v & LR_VINTID_MASK);
 }
 
-static inline void fake_eoir(unsigned irq)
+// The end of an interrupt, wherever it is.
+static inline void fake_deactivated(unsigned irq)
 {
     struct fake_cpu *c = fake_here();
 
-    c->apr &= c->apr - 1;
     for (unsigned n = 0; n < fake.lrs; n++) {
         if ((c->lr[n] & LR_ACTIVE) && (c->lr[n] & LR_VINTID_MASK) == irq) {
             c->lr[n] &= ~LR_ACTIVE;
@@ -227,6 +241,16 @@ static inline void fake_eoir(unsigned irq)
     }
     if (c->hcr >> 27 < 31) {
         c->hcr += UINT32_C(1) << 27;
+    }
+}
+
+static inline void fake_eoir(unsigned irq)
+{
+    struct fake_cpu *c = fake_here();
+
+    c->apr &= c->apr - 1;
+    if (!(c->vmcr & VMCR_EOIM)) {
+        fake_deactivated(irq);
     }
 }
 
@@ -279,6 +303,18 @@ static inline void fake_end(unsigned vcpu, unsigned irq)
 {
     fake_enter(vcpu);
     fake_eoir(irq);
+    fake_settle(vcpu);
+}
+
+// ICC_DIR_EL1: trapped, or done by the hardware.
+static inline void fake_dir(unsigned vcpu, unsigned irq)
+{
+    fake_enter(vcpu);
+    if (fake_here()->hcr & HCR_TDIR) {
+        fake.chip->ops->send_sgi(fake.chip, vcpu, GIC_WHICH_DIR, irq);
+    } else if (fake_here()->vmcr & VMCR_EOIM) {
+        fake_deactivated(irq);
+    }
     fake_settle(vcpu);
 }
 

@@ -2,7 +2,7 @@
 //
 // Random operations on the virtual GIC against a reference model that knows no list registers: for each vCPU
 // the interrupt acknowledged must be one that the model would offer, and what the registers show must be what
-// it holds.
+// it holds. Both EOI modes, with deactivation in any order and of SPIs by any vCPU, and the binary point.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -28,11 +28,15 @@ static struct {
     unsigned route[IRQS_MAX]; // VCPUS: nobody
     unsigned ctlr;
     unsigned stack[VCPUS][NEST_MAX], depth[VCPUS];
+    unsigned ignored[VCPUS]; // low bits of a priority that preemption does not look at
+    bool split[VCPUS];       // EOImode 1: priority drop and deactivation are two things
 } model;
 
 static uint64_t seed;
 static bool save_often;
-static unsigned irqs; // of this run, up to IRQS_MAX
+static bool split_often;     // guests use EOImode 1 and the binary point
+static unsigned deactivated; // by DIR, to know that it happens
+static unsigned irqs;        // of this run, up to IRQS_MAX
 
 static unsigned rnd(unsigned limit)
 {
@@ -52,6 +56,11 @@ static bool m_pending(const struct model_irq *m)
     return m->latch || (m->line && !m->edge);
 }
 
+static unsigned m_group_priority(unsigned vcpu, unsigned priority)
+{
+    return priority >> model.ignored[vcpu] << model.ignored[vcpu];
+}
+
 static unsigned m_running(unsigned vcpu)
 {
     unsigned d = model.depth[vcpu];
@@ -65,7 +74,7 @@ static bool m_offers(unsigned vcpu, unsigned irq)
     const struct model_irq *m = at(vcpu, irq);
 
     return m_pending(m) && m->enabled && !m->active && (model.ctlr >> m->group1 & 1) &&
-           (irq < 32 || model.route[irq] == vcpu) && m->priority < m_running(vcpu);
+           (irq < 32 || model.route[irq] == vcpu) && m_group_priority(vcpu, m->priority) < m_running(vcpu);
 }
 
 static unsigned m_best_priority(unsigned vcpu)
@@ -99,7 +108,7 @@ static void do_ack(unsigned vcpu)
     at(vcpu, irq)->active = true;
     at(vcpu, irq)->latch = false;
     at(vcpu, irq)->holder = vcpu;
-    model.stack[vcpu][model.depth[vcpu]++] = best << 16 | irq;
+    model.stack[vcpu][model.depth[vcpu]++] = m_group_priority(vcpu, best) << 16 | irq;
 }
 
 static void do_end(unsigned vcpu)
@@ -110,8 +119,72 @@ static void do_end(unsigned vcpu)
         return;
     }
     irq = model.stack[vcpu][--model.depth[vcpu]] & 0xffff;
-    at(vcpu, irq)->active = false;
+    at(vcpu, irq)->active = model.split[vcpu];
     fake_end(vcpu, irq);
+}
+
+static bool is_running(unsigned vcpu, unsigned irq)
+{
+    for (unsigned i = 0; i < model.depth[vcpu]; i++) {
+        if ((model.stack[vcpu][i] & 0xffff) == irq) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// Active, and its priority has been dropped: waits for DIR. An SPI's may be written by any vCPU.
+static bool awaits_dir(unsigned vcpu, unsigned irq)
+{
+    const struct model_irq *m = at(vcpu, irq);
+
+    return m->active && !is_running(irq < 32 ? vcpu : m->holder, irq);
+}
+
+// One that waits for it, from a random one on. In EOImode 0 nothing must come of it.
+static void do_deactivate(unsigned vcpu)
+{
+    unsigned first = rnd(irqs);
+
+    for (unsigned i = 0; i < irqs; i++) {
+        unsigned irq = (first + i) % irqs;
+
+        if (awaits_dir(vcpu, irq)) {
+            at(vcpu, irq)->active = !model.split[vcpu];
+            deactivated += model.split[vcpu];
+            fake_dir(vcpu, irq);
+            return;
+        }
+    }
+}
+
+static bool any_active(unsigned vcpu)
+{
+    for (unsigned irq = 0; irq < irqs; irq++) {
+        if (at(vcpu, irq)->active && (irq < 32 || at(vcpu, irq)->holder == vcpu)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// The other EOI mode and another binary point, only while nothing is active: the hardware counts the ends of interrupts that
+// had to leave their list register and does not say which; the order of preemption does. The two groups' registers say the
+// same.
+static void do_interface(unsigned vcpu)
+{
+    struct fake_cpu *c = &fake.cpu[fake.on[vcpu]];
+    unsigned ignored = 3 + rnd(5);
+
+    if (any_active(vcpu)) {
+        return;
+    }
+    model.split[vcpu] = !model.split[vcpu];
+    c->vmcr ^= VMCR_EOIM;
+    model.ignored[vcpu] = ignored;
+    c->vmcr &= ~(UINT64_C(7) << VMCR_BPR0_SHIFT | UINT64_C(7) << VMCR_BPR1_SHIFT | VMCR_CBPR);
+    c->vmcr |= (uint64_t)(ignored - 1) << VMCR_BPR0_SHIFT;
+    c->vmcr |= rnd(2) ? (uint64_t)ignored << VMCR_BPR1_SHIFT : VMCR_CBPR;
 }
 
 static void set_latch(struct model_irq *m, bool on)
@@ -292,6 +365,9 @@ static void step(void)
     case 2:
     case 3:
         do_ack(vcpu);
+        if (split_often) {
+            do_deactivate(rnd(VCPUS));
+        }
         break;
     case 4:
     case 5:
@@ -323,6 +399,8 @@ static void step(void)
             check_registers_unloaded(vcpu);
         } else if (save_often && rnd(8) == 0) {
             do_save_restore();
+        } else if (split_often && rnd(4) == 0) {
+            do_interface(vcpu);
         } else if (rnd(16) == 0) {
             model.ctlr = rnd(4);
             fake_write(vcpu, FAKE_GICD, 4, model.ctlr);
@@ -351,6 +429,7 @@ static void run(unsigned lrs, uint64_t start)
     seed = start;
     assert_true(fake_start(VCPUS, lrs, irqs - 32));
     for (unsigned v = 0; v < VCPUS; v++) {
+        model.ignored[v] = 3;
         for (unsigned i = 0; i < 16; i++) {
             model.priv[v][i].edge = true;
         }
@@ -376,6 +455,7 @@ static void run(unsigned lrs, uint64_t start)
             do_end(v);
         }
         for (unsigned i = 0; i < irqs; i++) {
+            do_deactivate(v);
             do_ack(v);
             do_end(v);
         }
@@ -416,12 +496,28 @@ static void test_random_with_restore(void **state)
     run(2, 79);
 }
 
+static void test_split(void **state)
+{
+    (void)state;
+    irqs = 96;
+    save_often = split_often = true;
+    deactivated = 0;
+    for (uint64_t s = 1; s <= 3; s++) {
+        run(1, s * 0x9e3779b97f4a7c15u);
+        run(4, s * 0x9e3779b97f4a7c15u);
+        run(16, s * 0x9e3779b97f4a7c15u);
+    }
+    assert_true(deactivated > 1000);
+    split_often = false;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random),
         cmocka_unit_test(test_many_pending),
         cmocka_unit_test(test_random_with_restore),
+        cmocka_unit_test(test_split),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -246,6 +246,37 @@ static void test_eoi_mode(void **state)
     stop();
 }
 
+// An SPI may be deactivated by another vCPU than the one that took it; an SGI or PPI of the same number is another's.
+static void test_dir_elsewhere(void **state)
+{
+    (void)state;
+    start(2);
+    setup(0, SPI, 0x80);
+    setup(0, TIMER, 0x80);
+    for (unsigned v = 0; v < 2; v++) {
+        set_cc(v, C_CTLR, 0x201);
+    }
+    line(SPI, true);
+    assert_int_equal(cc(0, C_IAR), SPI);
+    set_cc(0, C_EOIR, SPI);
+    set_cc(1, C_DIR, SPI);
+    assert_int_equal(rd(1, FAKE_GICD + ISACTIVER + 4), 0);
+    assert_int_equal(cc(0, C_IAR), SPI);
+    line(SPI, false);
+    set_cc(0, C_EOIR, SPI);
+    set_cc(1, C_DIR, SPI);
+    wr(0, FAKE_GICD + ISPENDR, 1u << TIMER);
+    assert_int_equal(cc(0, C_IAR), TIMER);
+    set_cc(0, C_EOIR, TIMER);
+    set_cc(1, C_DIR, TIMER);
+    assert_int_equal(rd(0, FAKE_GICD + ISACTIVER), 1u << TIMER);
+    set_cc(0, C_DIR, TIMER);
+    assert_int_equal(rd(0, FAKE_GICD + ISACTIVER), 0);
+    idle(0);
+    idle(1);
+    stop();
+}
+
 // Deactivation in an order of its own, of interrupts that had to leave their list registers.
 static void test_eoi_mode_evicted(void **state)
 {
@@ -438,6 +469,7 @@ int main(void)
         cmocka_unit_test(test_binary_point),
         cmocka_unit_test(test_groups),
         cmocka_unit_test(test_eoi_mode),
+        cmocka_unit_test(test_dir_elsewhere),
         cmocka_unit_test(test_eoi_mode_evicted),
         cmocka_unit_test(test_timer),
         cmocka_unit_test(test_timer_always_late),
