@@ -15,7 +15,9 @@
 #define CPUID1_ECX_X2APIC BIT(21)
 #define CPUID_FREQUENCY 0x40000010u // eax: kHz of the TSC
 #define TSC_HZ_UNKNOWN UINT64_C(1000000000)
-#define POLLS_PER_SECOND 50u
+#define IOAPIC UINT64_C(0xFEC00000)
+#define IOAPIC_WINDOW 0x10u
+#define IOAPIC_TABLE 0x10u // two words for each input
 
 #define PORT_PM1_CONTROL 0x604u
 #define SLEEP_S5 0x2000u // SLP_EN, SLP_TYP 0
@@ -95,10 +97,17 @@ void irq_setup(void)
     apic_enable();
 }
 
-// The I/O APIC is reached by MMIO alone; its only user here is the UART, which is polled.
+static void ioapic_write(uint32_t index, uint32_t v)
+{
+    mmio_write32(IOAPIC, index);
+    mmio_write32(IOAPIC + IOAPIC_WINDOW, v);
+}
+
+// Edge-triggered, to the first CPU.
 void irq_enable_line(uint32_t input)
 {
-    (void)input;
+    ioapic_write(IOAPIC_TABLE + 2 * input + 1, 0);
+    ioapic_write(IOAPIC_TABLE + 2 * input, VECTOR_IRQ + input);
 }
 
 void irq_set_mask(bool masked)
@@ -137,12 +146,9 @@ static void find_frequency(void)
     tsc_hz = khz ? UINT64_C(1000) * khz : TSC_HZ_UNKNOWN;
 }
 
-// Input is polled as long as it has no interrupt: the timer comes at least so often.
 static void timer_program(void)
 {
-    uint64_t poll = time_now() + tsc_hz / POLLS_PER_SECOND;
-
-    wrmsr(MSR_TSC_DEADLINE, poll < deadline ? poll : deadline);
+    wrmsr(MSR_TSC_DEADLINE, deadline);
 }
 
 void timer_start(uint64_t ticks)
@@ -165,7 +171,6 @@ static void timer_interrupt(void)
         deadline += period_ticks;
         periods = periods + 1;
     }
-    uart_drain();
     timer_program();
 }
 
