@@ -17,6 +17,12 @@ AARCH64 = {
     "image": "lodge.bin",        # what QEMU loads
     "image_magic": (0x38, b"ARM\x64"),
     "elf_machine": 183,
+    "elf_foreign": 62,           # a machine that is not this one
+
+    # What scenarios may need: pytest.mark.needs(). "own-entry": a raw image that any boot loader can enter.
+    # "idle-alone": a guest alone on its core sleeps without an exit.
+    "has": {"device-tree", "own-entry", "idle-alone"},
+    "disk": "device",            # how a FAT volume is handed to the hypervisor: "device", or "initrd"
 
     # Interrupt controllers of the machine: options of Machine, and what the banner says.
     "machines": {
@@ -93,6 +99,10 @@ RISCV64 = {
     "image": "lodge.bin",
     "image_magic": (0x38, b"RSC\x05"),
     "elf_machine": 243,
+    "elf_foreign": 62,
+
+    "has": {"device-tree", "own-entry", "idle-alone"},
+    "disk": "device",
 
     "machines": {
         "plic": ({}, r"PLIC"),
@@ -149,7 +159,6 @@ RISCV64 = {
     "foreign_image": (b"ARM\x64", r"aarch64"),
 }
 
-# Not all scenarios fit a PC yet: those of the shell, the life cycle and containment without disks do.
 X86_64 = {
     "platform": "qemu-x86_64",
     "cross": ["x86_64-linux-gnu-"],
@@ -162,6 +171,11 @@ X86_64 = {
     "image": "lodge.elf",
     "image_magic": (0, b"\x7fELF"),
     "elf_machine": 62,
+    "elf_foreign": 183,
+
+    # An exit by a host interrupt would end the HLT of an SVM guest: it is always trapped.
+    "has": set(),
+    "disk": "initrd",
 
     "machines": {"apic": ({}, r"APIC")},
     "unable": ({"cpu": "max,svm=off"}, [r"no SVM"]),

@@ -5,19 +5,24 @@ import re
 import shutil
 
 import pytest
-from lodge import ARCH, LOGS, TOP, Machine
+from lodge import ARCH, FACTS, LOGS, TOP, Machine
 
 # What only one architecture has is not there for the others.
 # (U-Boot's build for arm64 keeps its environment in flash memory, which the virtual board has not.)
 OF_ARCH = {"test_riscv.py": "riscv64", "test_firmware.py": "riscv64", "test_gic.py": "aarch64",
-           "test_cpu_start.py": "aarch64"}
+           "test_cpu_start.py": "aarch64", "test_x86.py": "x86_64"}
 collect_ignore = [name for name, arch in OF_ARCH.items() if arch != ARCH]
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "needs(what): only where the architecture's table says that it `has` this")
+
+
 def pytest_collection_modifyitems(items):
-    """A table without rows is no test."""
+    """A table without rows is no test, nor is a scenario about what an architecture has not."""
     items[:] = [item for item in items
-                if not any("empty parameter set" in str(mark.kwargs.get("reason")) for mark in item.iter_markers("skip"))]
+                if not any("empty parameter set" in str(mark.kwargs.get("reason")) for mark in item.iter_markers("skip"))
+                and all(mark.args[0] in FACTS["has"] for mark in item.iter_markers("needs"))]
 
 
 @pytest.fixture(autouse=True)

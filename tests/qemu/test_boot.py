@@ -87,12 +87,14 @@ def enter(image, work, tree, load=LOAD, copy=False, **options):
     return Machine(kernel=path if FACTS["stub_kernel"] else "none", extra=extra, **options)
 
 
+@pytest.mark.needs("own-entry")
 def test_entered_without_image_loader(work):
     with enter(Image(HEARTBEATS), work, OWN) as m:
         m.expect(BANNER)
         m.expect(r"heartbeat 3")
 
 
+@pytest.mark.needs("device-tree")
 @pytest.mark.parametrize("kind", ["null", "garbage", "outside", "beyond", "nowhere", "truncated", "bits"])
 def test_invalid_device_tree(work, kind):
     """Says so; does not hang silently, nor act on it."""
@@ -131,6 +133,7 @@ def machine_tree(work):
         return f.read()
 
 
+@pytest.mark.needs("own-entry")
 @pytest.mark.parametrize("offset", [0x60_0000, 0x123_4000])
 def test_runs_wherever_it_is_put(work, offset):
     with enter(Image(HEARTBEATS), work, OWN, load=FACTS["ram_base"] + offset) as m:
@@ -138,6 +141,7 @@ def test_runs_wherever_it_is_put(work, offset):
         m.expect(r"heartbeat 3")
 
 
+@pytest.mark.needs("own-entry")
 def test_image_header():
     where, magic = FACTS["image_magic"]
     with open(Image(HEARTBEATS).path, "rb") as f:

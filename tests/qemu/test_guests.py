@@ -145,6 +145,7 @@ def test_gzip_kernel(work):
         m.linux_up()
 
 
+@pytest.mark.needs("device-tree")
 def test_user_device_tree(work):
     """A tree of the user's own gets memory, chosen and initrd patched."""
     import subprocess

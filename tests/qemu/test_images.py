@@ -43,7 +43,7 @@ def damaged(kind):
         data[0x202:0x206] = b"HdrS"
         return bytes(data), r"x86", "128M"
     if kind == "elf-foreign":
-        return elf(machine=62), r"ELF file for", "128M"
+        return elf(machine=FACTS["elf_foreign"]), r"ELF file for", "128M"
     if kind == "elf-truncated":
         return elf(size=1 << 20), r"truncated", "128M"
     if kind == "elf-outside":
@@ -92,6 +92,7 @@ def test_initrd_too_big(work):
         m.heartbeat_goes_on("heartbeat")
 
 
+@pytest.mark.needs("device-tree")
 def test_bad_user_device_tree(work):
     disk = Disk(f"{work}/disk.img", 96, {"/kernel": guest_file("kernel"), "/board.dtb": b"\xd0\x0d\xfe\xed" + bytes(400)})
     toml = vm("broken", "/kernel", "96M", "", 'source = "fat"\ndtb = "/board.dtb"') + HEARTBEAT

@@ -171,7 +171,7 @@ def idle_exits(m, name):
     return sum(r["count"] for r in rows(m, f"exits {name}") if r["reason"] == "idle")
 
 
-@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("together", [pytest.param(False, marks=pytest.mark.needs("idle-alone")), True])
 def test_wait_for_interrupt_is_trapped_only_in_company(together):
     toml = (host(console="merged") + vm("a", "heartbeat", more=sched(pcpus=[1]))
             + vm("b", "heartbeat", more=sched(pcpus=[1 if together else 2])))

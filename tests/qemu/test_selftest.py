@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The contract suite inside the image: `make selftest`."""
+import pytest
 from lodge import FACTS, Image, Machine
 from test_boot import enter
 
@@ -24,6 +25,7 @@ def test_selftest():
         assert match.group(0).endswith(" 0 failed")
 
 
+@pytest.mark.needs("device-tree")
 def test_device_tree_near_the_image(work):
     """The boot loader put the device tree so near that one large page would hold both. The lives are left out."""
     with enter(Image("configs/heartbeats.toml", selftest=True), work, FACTS["near_tree"], copy=True) as m:

@@ -6,11 +6,12 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "arch/cpu.h"
 #include "arch/mmu.h"
 #include "arch/time.h"
 #include "arch/x86_64/mmu/shootdown.h"
 #include "arch/x86_64/virt/virt_local.h"
-#include "kernel/lib/panic.h"
+#include "kernel/log/log.h"
 #include "kernel/mm/pt_format.h"
 
 #define VMS_MAX 1024u // more than there is memory for
@@ -28,6 +29,14 @@ const struct pt_format *arch_guest_pt_format(void)
     return x86_ops->format;
 }
 
+// Nothing is broken: the machine, or what its firmware was told, is of the wrong kind.
+static _Noreturn void stop_here(const char *why)
+{
+    log_err("this machine cannot run guests: %s", why);
+    log_err("under QEMU use -cpu max; a PC's firmware may have to be told to switch SVM or VT-x on");
+    arch_cpu_halt();
+}
+
 enum status arch_virt_probe(struct virt_caps *caps)
 {
     static const struct x86_virt_ops *const vendors[] = {&svm_ops};
@@ -39,7 +48,7 @@ enum status arch_virt_probe(struct virt_caps *caps)
         x86_ops = vendors[i];
     }
     if (s != OK) {
-        panic("no virtualisation: %s", caps->text);
+        stop_here(caps->text);
     }
     caps->vmid_count = VMS_MAX;
     return OK;

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A guest that reaches devices by many kinds of instructions and checks what comes of it, registers and page faults included.
+// It says "MMIO is OK", or "FAILED" and the letter of the case. Linked at 1 MiB, entered in 32-bit mode without paging.
+.code32
+.globl _start
+_start:
+    mov $0x180000, %esp
+    cld
+    // identity 0..16 MiB and 0xFE000000..; va 16 MiB: 4 KiB pages
+    movl $0x201003, 0x200000
+    movl $0x202003, 0x201000
+    movl $0x203003, 0x201018
+    mov $0x202000, %edi
+    mov $0x83, %eax
+    mov $8, %ecx
+1:  mov %eax, (%edi)
+    add $0x200000, %eax
+    add $8, %edi
+    loop 1b
+    movl $0x204003, 0x202040
+    movl $0xFEC00083, 0x203FB0
+    movl $0xFEE00083, 0x203FB8
+    movl $0x300003, 0x204000
+    movl $0x301001, 0x204010
+    // pages 4 and 5 of that: code in two pages that are not neighbours
+    movl $0x305003, 0x204020
+    movl $0x303003, 0x204028
+    mov $0x20, %eax
+    mov %eax, %cr4
+    mov $0x200000, %eax
+    mov %eax, %cr3
+    mov $0xC0000080, %ecx
+    rdmsr
+    or $0x100, %eax
+    wrmsr
+    mov %cr0, %eax
+    or $0x80010001, %eax
+    mov %eax, %cr0
+    lgdt gdtr
+    ljmp $8, $long
+.balign 8
+gdt: .quad 0, 0x00AF9B000000FFFF, 0x00CF93000000FFFF
+gdtr: .word 23
+    .long gdt
+idtr: .word 0xFFF
+    .long 0x210000, 0
+.code64
+long:
+    mov $16, %eax
+    mov %eax, %ss
+    mov %eax, %ds
+    mov %eax, %es
+    mov $pf, %eax
+    movw %ax, 0x2100E0
+    movw $8, 0x2100E2
+    movw $0x8E00, 0x2100E4
+    shr $16, %eax
+    movw %ax, 0x2100E6
+    lidt idtr
+    mov $0xFEE00000, %ebx
+    mov $'A', %ebp
+    movl $0x30, 0x80(%rbx)
+    mov 0x80(%rbx), %r9d
+    cmp $0x30, %r9
+    jne bad
+    inc %ebp                 // B: to a mapped page
+    mov $0x1000000, %edi
+    lea 0x80(%rbx), %rsi
+    movsl
+    cmpl $0x30, 0x300000
+    jne bad
+    inc %ebp                 // C: not present
+    mov $0x1001000, %edi
+    lea 0x80(%rbx), %rsi
+    xor %r12d, %r12d
+    mov $0x1001000, %r13d
+    mov $2, %r14d
+    lea 2f, %r15
+    movsl
+2:  cmp $1, %r12d
+    jne bad
+    inc %ebp                 // D: read-only
+    mov $0x1002010, %edi
+    lea 0x80(%rbx), %rsi
+    mov $0x1002010, %r13d
+    mov $3, %r14d
+    lea 2f, %r15
+    movsl
+2:  cmp $2, %r12d
+    jne bad
+    cmp $0x1002010, %edi
+    jne bad
+    inc %ebp                 // E: a read across the mapped and the missing page leaves nothing behind
+    mov $0x1000FFE, %edi
+    lea 0x80(%rbx), %rsi
+    mov $0x1001000, %r13d
+    mov $2, %r14d
+    lea 2f, %r15
+    movsl
+2:  cmp $3, %r12d
+    jne bad
+    cmpw $0, 0x300FFE
+    jne bad
+    inc %ebp                 // F: an instruction in two pages
+    mov $0x305FFB, %edi
+    mov $code, %esi
+    mov $5, %ecx
+    rep movsb
+    mov $0x303000, %edi
+    mov $3, %ecx
+    rep movsb
+    mov $0x1004FFB, %eax
+    call *%rax
+    cmpl $0x70, 0x80(%rbx)
+    jne bad
+    inc %ebp                 // G: rep movsl from the APIC, down
+    std
+    mov $0x1000010, %edi
+    lea 0x80(%rbx), %rsi
+    mov $1, %ecx
+    rep movsl
+    cld
+    cmpl $0x70, 0x300010
+    jne bad
+    mov $ok, %esi
+    jmp say
+code: .byte 0x83,0x8B,0x80,0,0, 0,0x40,0xC3
+bad:
+    mov $failed, %esi
+    mov %ebp, %eax
+    mov %al, 7(%rsi)
+say:
+    mov $0x3F8, %dx
+    mov $12, %ecx
+    rep outsb
+1:  cli
+    hlt
+    jmp 1b
+pf: inc %r12d
+    mov %cr2, %rax
+    cmp %r13, %rax
+    jne bad
+    pop %rax
+    cmp %r14, %rax
+    jne bad
+    mov %r15, (%rsp)
+    iretq
+ok: .ascii "MMIO is OK\r\n"
+failed: .ascii "FAILED ?. \r\n"
