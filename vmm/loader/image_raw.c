@@ -56,6 +56,12 @@ static bool may_be_rv64(const uint8_t *head)
     return rv_may_begin_with(image_le16(head));
 }
 
+// Every sequence of bytes is some program; what empty files and erased memory begin with is none that anybody wrote.
+static bool may_be_x86(const uint8_t *head)
+{
+    return image_le16(head) != 0 && image_le16(head) != UINT16_MAX;
+}
+
 // Can a program begin like this?
 static const struct {
     const char *arch, *kernel, *instruction;
@@ -63,6 +69,7 @@ static const struct {
 } beginnings[] = {
     {"aarch64", "an arm64", "an A64", may_be_a64},
     {"riscv64", "a riscv64", "a RISC-V", may_be_rv64},
+    {"x86_64", "an x86_64", "an x86", may_be_x86},
 };
 
 static bool is_plain_text(const uint8_t *p, uint64_t len)

@@ -147,7 +147,6 @@ static void test_arm64_for_another_guest(void **state)
     refused(E_UNSUPPORTED, "the guest is riscv64");
 }
 
-// The same header but for the magic number.
 // The privilege mode of a riscv64 kernel, looked for where each format has its entry.
 static void test_riscv64_for_m_mode(void **state)
 {
@@ -167,6 +166,28 @@ static void test_riscv64_for_m_mode(void **state)
     refused(E_UNSUPPORTED, "is not a riscv64 kernel");
 }
 
+// All bytes are instructions of x86, but nobody's program begins with these.
+static void test_x86_64_raw(void **state)
+{
+    (void)state;
+    options.arch = "x86_64";
+    put32(data, 0x000f0bfa); // cli, ud2
+    assert_int_equal(probe(), OK);
+    assert_string_equal(image.format->name, "raw");
+    assert_int_equal(image.mode, IMAGE_MODE_FLAT32);
+    put32(data, 0xfa0b0000);
+    refused(E_UNSUPPORTED, "is not an x86_64 kernel");
+    options.arch = "x86_64";
+    put32(data, UINT32_MAX);
+    refused(E_UNSUPPORTED, "is not an x86_64 kernel");
+    options.arch = "x86_64";
+    options.has_load = true;
+    options.load = MIB(1);
+    put32(data, 0);
+    assert_int_equal(probe(), OK);
+}
+
+// arm64's header but for the magic number.
 static void test_riscv64(void **state)
 {
     (void)state;
@@ -490,6 +511,7 @@ int main(void)
         cmocka_unit_test_setup(test_arm64_at_a_given_address, setup),
         cmocka_unit_test_setup(test_arm64_for_another_guest, setup),
         cmocka_unit_test_setup(test_riscv64, setup),
+        cmocka_unit_test_setup(test_x86_64_raw, setup),
         cmocka_unit_test_setup(test_riscv64_for_m_mode, setup),
         cmocka_unit_test_setup(test_arm64_truncated_is_found_by_its_sections, setup),
         cmocka_unit_test_setup(test_elf, setup),
