@@ -42,6 +42,14 @@ uint64_t fp_features(void)
     return features;
 }
 
+static uint64_t xcr0_read(void)
+{
+    uint32_t low, high;
+
+    asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (uint64_t)high << 32 | low;
+}
+
 static void xcr0_write(uint64_t v)
 {
     asm volatile("xsetbv" ::"c"(0), "a"((uint32_t)v), "d"((uint32_t)(v >> 32)) : "memory");
@@ -83,6 +91,7 @@ void fp_load(struct arch_vcpu *av)
     xcr0_write(av->xcr0);
 }
 
+// Read back: QEMU's TCG carries out a guest's XSETBV without the exit that was asked for.
 void fp_put(struct arch_vcpu *av)
 {
     uint64_t all = fp_features();
@@ -91,6 +100,7 @@ void fp_put(struct arch_vcpu *av)
         fp_fxsave(av->fp);
         return;
     }
+    av->xcr0 = xcr0_read() & all;
     xcr0_write(all);
     fp_xsave(av->fp, all);
 }
