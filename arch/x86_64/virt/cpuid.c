@@ -16,10 +16,11 @@
 #define F1_ECX_X2APIC BIT64(21)
 #define F1_ECX_DEADLINE BIT64(24)
 #define F1_ECX_HYPERVISOR BIT64(31)
-#define F1_ECX                                                                                              \
-    (BIT64(0) /* SSE3 */ | BIT64(1) /* PCLMULQDQ */ | BIT64(9) /* SSSE3 */ | BIT64(12) /* FMA */ |          \
-     BIT64(13) /* CMPXCHG16B */ | BIT64(19) /* SSE4.1 */ | BIT64(20) /* SSE4.2 */ | BIT64(22) /* MOVBE */ | \
-     BIT64(23) /* POPCNT */ | BIT64(25) /* AES */ | BIT64(26) /* XSAVE */ | BIT64(28) /* AVX */ |           \
+#define F1_ECX_CX16 BIT64(13)
+#define F1_ECX                                                                                     \
+    (BIT64(0) /* SSE3 */ | BIT64(1) /* PCLMULQDQ */ | BIT64(9) /* SSSE3 */ | BIT64(12) /* FMA */ | \
+     F1_ECX_CX16 | BIT64(19) /* SSE4.1 */ | BIT64(20) /* SSE4.2 */ | BIT64(22) /* MOVBE */ |       \
+     BIT64(23) /* POPCNT */ | BIT64(25) /* AES */ | BIT64(26) /* XSAVE */ | BIT64(28) /* AVX */ |  \
      BIT64(29) /* F16C */ | BIT64(30) /* RDRAND */)
 #define F1_EDX                                                                                     \
     (MASK64(0, 7) /* FPU VME DE PSE TSC MSR PAE */ | BIT64(7) /* MCE */ | BIT64(8) /* CX8 */ |     \
@@ -51,6 +52,16 @@ static void leaf_basic(const struct arch_vcpu *av, uint32_t subleaf, struct cpui
     r->eax = r->eax > LEAF_MAX ? LEAF_MAX : r->eax;
 }
 
+// QEMU 7's TCG leaves garbage in all of RFLAGS after CMPXCHG16B. Kernels meet that at an interrupt and may live on; through
+// VMRUN it becomes virtual-8086 mode. Linux does without the instruction where it is not offered.
+static uint32_t broken_features(void)
+{
+    static const char name[] = "TCGT"; // CGTCGTCG
+    struct cpuid r = cpuid_read(0x40000000, 0);
+
+    return memcmp(&r.ebx, name, 4) == 0 ? (uint32_t)F1_ECX_CX16 : 0;
+}
+
 static void leaf_features(const struct arch_vcpu *av, uint32_t subleaf, struct cpuid *r)
 {
     bool os_xsave = (x86_ops->get(av, X86_CR4) & CR4_OSXSAVE) != 0;
@@ -58,6 +69,7 @@ static void leaf_features(const struct arch_vcpu *av, uint32_t subleaf, struct c
     (void)subleaf;
     r->ebx = (r->ebx & 0xFF00) | 1u << 16 | av->index << 24;
     r->ecx = (r->ecx & (uint32_t)F1_ECX) | (uint32_t)(F1_ECX_X2APIC | F1_ECX_DEADLINE | F1_ECX_HYPERVISOR);
+    r->ecx &= ~broken_features();
     r->ecx |= os_xsave ? (uint32_t)F1_ECX_OSXSAVE : 0;
     r->edx &= (uint32_t)F1_EDX;
 }
