@@ -1,1 +1,4 @@
-driver-objs += drivers/block/virtio_blk.o
+driver-objs += drivers/block/virtio_blk.o drivers/block/virtio_blk_mmio.o
+ifeq ($(ARCH),x86_64)
+driver-objs += drivers/block/virtio_blk_pci.o
+endif

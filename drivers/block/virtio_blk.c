@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// virtio block device, driver side ("VIRTIO Version 1.2", 5.2), over virtio-mmio, with one queue.
+// virtio block device, driver side ("VIRTIO Version 1.2", 5.2), with one queue.
 //
 // A request takes a slot (its header and status byte) and one descriptor chain; when either is short it waits
 // in a list that each completion drains. Completions run in the interrupt handler, at most as many as there
 // were when it began.
+#include "drivers/block/virtio_blk.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "arch/mmu.h"
-#include "drivers/virtio/virtio_mmio.h"
 #include "kernel/dev/block.h"
-#include "kernel/irq/irq.h"
 #include "kernel/log/log.h"
 #include "kernel/mm/pool.h"
 #include "kernel/sync/spinlock.h"
@@ -277,27 +277,22 @@ static enum status set_up(struct virtio_blk *blk)
         s = read_geometry(blk);
     }
     if (s == OK) {
-        s = irq_register(blk->virtio.irq, blk->virtio.irq_level ? IRQ_LEVEL : IRQ_EDGE, blk_interrupt, blk);
+        s = virtio_connect(&blk->virtio, &blk->ring, blk_interrupt, blk);
     }
     return s;
 }
 
-static enum status virtio_blk_probe(const struct hw_desc *hw)
+enum status virtio_blk_attach(const struct virtio_dev *virtio)
 {
-    struct virtio_dev virtio;
-    enum status s = virtio_mmio_open(hw, VIRTIO_ID_BLOCK, &virtio);
-
-    if (s != OK) {
-        return s;
-    }
-
     struct virtio_blk *blk = pool_alloc(sizeof(*blk));
+    struct virtio_dev refused = *virtio;
+    enum status s;
 
     if (!blk) {
-        virtio_give_up(&virtio);
+        virtio_give_up(&refused);
         return E_NOMEM;
     }
-    blk->virtio = virtio;
+    blk->virtio = *virtio;
     spin_init(&blk->lock, LOCK_BLOCK);
     list_init(&blk->waiting);
     snprintf(blk->name, sizeof(blk->name), "disk%u", disk_count % 1000);
@@ -310,14 +305,3 @@ static enum status virtio_blk_probe(const struct hw_desc *hw)
     virtio_start(&blk->virtio);
     return block_register(&blk->dev);
 }
-
-static const char *const virtio_ids[] = {"virtio,mmio", NULL};
-
-static const struct driver virtio_blk_driver = {
-    .name = "virtio-blk",
-    .class = DRIVER_DEVICE,
-    .ids = virtio_ids,
-    .probe = virtio_blk_probe,
-};
-
-DRIVER_DEFINE(virtio_blk_driver);

@@ -19,6 +19,9 @@
 #define ENTRY_LEVEL BIT64(15)
 #define ENTRY_MASKED BIT64(16)
 #define ICR_FIXED 0x4000u
+#define IRQ_GSI_END (IRQ_GSI + (VECTOR_GSI_END - VECTOR_GSI))
+#define MSI_ADDRESS \
+    0xFEE00000u // Intel SDM vol. 3A, 11.11: destination from bit 12 on; the data: fixed, edge, vector
 #define PIC1_DATA 0x21
 #define PIC2_DATA 0xA1
 
@@ -30,6 +33,7 @@ struct ioapic {
 static struct spinlock lock = SPINLOCK_INIT(LOCK_IRQCHIP); // an I/O APIC's two registers
 static struct ioapic ioapics[ACPI_IOAPICS_MAX];
 static unsigned ioapic_count;
+static unsigned next_message = IRQ_GSI_END - 1; // as an interrupt number
 
 static uint32_t ioapic_read(const struct ioapic *io, uint32_t reg)
 {
@@ -53,6 +57,12 @@ static const struct ioapic *ioapic_of(unsigned irq, uint32_t *input)
         }
     }
     return NULL;
+}
+
+// Messages have the vectors from the end of the global interrupts' downwards, as far as no I/O APIC has an input.
+static bool is_message(unsigned irq)
+{
+    return irq >= next_message + 1 && irq < IRQ_GSI_END;
 }
 
 static void set_masked(unsigned irq, bool masked)
@@ -131,7 +141,7 @@ static enum status apic_configure(unsigned irq, enum irq_trigger trigger, unsign
     uint64_t entry;
     irq_state_t state;
 
-    if (irq < IRQ_GSI) {
+    if (irq < IRQ_GSI || is_message(irq)) {
         return OK;
     }
     if (!io || VECTOR_GSI + (irq - IRQ_GSI) >= VECTOR_GSI_END || cpu_get(cpu)->hw_id > 0xFF) {
@@ -169,6 +179,23 @@ static void apic_send_ipi(unsigned cpu, unsigned ipi)
     lapic_icr((uint32_t)cpu_get(cpu)->hw_id, ICR_FIXED | (VECTOR_IPI + ipi));
 }
 
+static enum status apic_msi_alloc(struct irq_msi *out)
+{
+    uint64_t cpu = this_cpu()->hw_id;
+    uint32_t input;
+
+    if (cpu > 0xFF) {
+        return E_UNSUPPORTED;
+    }
+    if (next_message < IRQ_GSI + ACPI_ISA_IRQS || ioapic_of(next_message, &input)) {
+        return E_NOMEM;
+    }
+    out->irq = next_message--;
+    out->address = MSI_ADDRESS | cpu << 12;
+    out->data = VECTOR_GSI + (out->irq - IRQ_GSI);
+    return OK;
+}
+
 static const struct irqchip_ops apic_ops = {
     .name = "APIC",
     .init_cpu = apic_init_cpu,
@@ -181,6 +208,7 @@ static const struct irqchip_ops apic_ops = {
     .set_active = apic_set_active,
     .is_pending = apic_is_pending,
     .send_ipi = apic_send_ipi,
+    .msi_alloc = apic_msi_alloc,
     .ipi_base = IRQ_IPI,
     .percpu_limit = IRQ_GSI,
 };

@@ -10,6 +10,7 @@
 #include "arch/mmu.h"
 #include "kernel/cpu/cpu.h"
 #include "kernel/dev/hw_desc.h"
+#include "kernel/lib/range.h"
 #include "kernel/log/log.h"
 
 #define TABLE_MAX MIB(1)
@@ -53,6 +54,9 @@ enum madt_type {
 
 #define HPET_ADDRESS 40
 #define HPET_SIZE 56u
+#define MCFG_ENTRIES 44u // PCI Firmware Specification 3.2, 4.1.2
+#define MCFG_ENTRY_SIZE 16u
+#define PCI_ADDRESS_PORT 0xCF8
 #define COM1_PORT 0x3F8
 #define RTC_PORT 0x70
 #define COM1_IRQ 4
@@ -334,6 +338,31 @@ static enum status add_hpet(struct table hpet)
     return hw_add(&hw);
 }
 
+// PCI's configuration space: the ports, and as memory the buses of segment 0, if they begin with the first.
+static enum status add_pci(struct table mcfg)
+{
+    struct hw_desc hw = {
+        .name = "PCI",
+        .ids = {"PNP0A03"},
+        .id_count = 1,
+        .regs = {{.base = hpa(PCI_ADDRESS_PORT), .size = 8, .port = true}},
+        .reg_count = 1,
+        .fw_node = -1,
+    };
+
+    for (uint32_t off = MCFG_ENTRIES; off + MCFG_ENTRY_SIZE <= mcfg.size && hw.reg_count < 2;
+         off += MCFG_ENTRY_SIZE) {
+        const uint8_t *e = mcfg.p + off;
+        uint64_t base = get64(e), size = MIB(e[11] + 1);
+
+        if (get16(e + 8) == 0 && e[10] == 0 && base != 0 && base % MIB(1) == 0 && range_valid(base, size)) {
+            hw.regs[hw.reg_count].base = hpa(base);
+            hw.regs[hw.reg_count++].size = size;
+        }
+    }
+    return hw_add(&hw);
+}
+
 static enum status add_fixed(void)
 {
     const struct acpi_isa_irq *irq = &irqs.isa[COM1_IRQ];
@@ -378,5 +407,8 @@ enum status acpi_scan(struct boot_info *bi)
     read_power(&bi->power, find_table(&root, "FACP"));
     read_madt(bi, find_table(&root, "APIC"));
     s = add_fixed();
+    if (s == OK) {
+        s = add_pci(find_table(&root, "MCFG"));
+    }
     return s == OK ? add_hpet(find_table(&root, "HPET")) : s;
 }

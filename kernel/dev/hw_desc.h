@@ -21,9 +21,11 @@ struct hw_irq {
 // x86_64: global system interrupt n has this number + n.
 #define HW_ACPI_GSI 16u
 
+struct pci_function; // drivers/pci/pci.h
+
 struct hw_desc {
     const char *name;            // the enumerator's own name for it, for messages
-    const char *ids[HW_IDS_MAX]; // FDT "compatible" strings, ACPI HIDs, "pci:vvvv:dddd"
+    const char *ids[HW_IDS_MAX]; // FDT "compatible" strings, ACPI HIDs, "pci:vvvv:dddd", "pci:class:ccss"
     unsigned id_count;
     struct {
         hpa_t base; // or the first I/O port
@@ -35,6 +37,8 @@ struct hw_desc {
     unsigned irq_count;
     bool is_console; // stdout-path names it
     int fw_node;     // the enumerator's own handle, for hw_prop_*() only; negative when there is none
+    const struct pci_function
+        *pci; // on a PCI bus: its drivers find registers and interrupts by this; else NULL
 };
 
 // Order in which drivers are probed.

@@ -96,6 +96,11 @@ void irq_unregister(unsigned irq)
     spin_unlock_irqrestore(&lock, state);
 }
 
+enum status irq_msi_alloc(struct irq_msi *out)
+{
+    return chip != NULL && chip->msi_alloc != NULL ? chip->msi_alloc(out) : E_UNSUPPORTED;
+}
+
 void irq_enable_percpu(unsigned irq)
 {
     irq_state_t state = arch_irq_save();

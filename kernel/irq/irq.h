@@ -22,6 +22,13 @@ enum irq_result {
 
 typedef enum irq_result (*irq_handler)(unsigned irq, void *ctx);
 
+// A message-signalled interrupt: that word, written to that address, raises `irq` (edge-triggered) on the boot CPU.
+struct irq_msi {
+    unsigned irq;
+    uint64_t address;
+    uint32_t data;
+};
+
 // A real interrupt controller at the root of the tree (drivers/irqchip). All operations on the calling CPU, interrupts masked.
 struct irqchip_ops {
     const char *name;
@@ -35,8 +42,9 @@ struct irqchip_ops {
     void (*set_active)(unsigned irq, bool active); // of a per-CPU interrupt, on this CPU
     bool (*is_pending)(unsigned irq);
     void (*send_ipi)(unsigned cpu, unsigned ipi);
-    unsigned ipi_base;     // ack() returns ipi_base + ipi for these
-    unsigned percpu_limit; // interrupts below are per CPU
+    enum status (*msi_alloc)(struct irq_msi *out); // NULL: it takes no messages
+    unsigned ipi_base;                             // ack() returns ipi_base + ipi for these
+    unsigned percpu_limit;                         // interrupts below are per CPU
 };
 
 void irq_set_chip(const struct irqchip_ops *ops);
@@ -49,6 +57,10 @@ enum status irq_init_cpu(void);
 // irq_enable_percpu() on the others. E_EXISTS when taken.
 enum status irq_register(unsigned irq, enum irq_trigger trigger, irq_handler fn, void *ctx);
 void irq_unregister(unsigned irq);
+
+// A message for one device to raise, for good: then irq_register() as IRQ_EDGE. Boot CPU. E_UNSUPPORTED: the controller takes
+// none; E_NOMEM: no more of them.
+enum status irq_msi_alloc(struct irq_msi *out);
 void irq_enable_percpu(unsigned irq);
 
 // Takes the most urgent pending interrupt, then calls sched_preempt() if its handler asked for it. The architecture's interrupt entry; interrupts masked.

@@ -39,6 +39,16 @@ static inline void mmio_write64(volatile void *base, size_t off, uint64_t v)
     *(volatile uint64_t *)((volatile char *)base + off) = v;
 }
 
+static inline uint16_t mmio_read16(const volatile void *base, size_t off)
+{
+    return *(const volatile uint16_t *)((const volatile char *)base + off);
+}
+
+static inline void mmio_write16(volatile void *base, size_t off, uint16_t v)
+{
+    *(volatile uint16_t *)((volatile char *)base + off) = v;
+}
+
 static inline uint8_t mmio_read8(const volatile void *base, size_t off)
 {
     return *((const volatile uint8_t *)base + off);

@@ -18,6 +18,7 @@ enum lock_rank {
     LOCK_VMAP,   // the hypervisor's window of virtual addresses
     LOCK_ASPACE, // one page table
     LOCK_BLOCK,  // a real block device
+    LOCK_PCI,    // the ports of PCI's configuration space
     LOCK_POOL,
     LOCK_PAGE,    // page allocator
     LOCK_IRQ,     // interrupt descriptors

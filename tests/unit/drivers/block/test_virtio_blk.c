@@ -12,6 +12,7 @@
 
 #include "arch/host/host.h"
 #include "drivers/block/virtio_blk.c"
+#include "drivers/block/virtio_blk_mmio.c"
 #include "kernel/mm/page.h"
 
 #define QUEUE_SIZE 32u
@@ -114,13 +115,13 @@ static void other_and_old_devices_are_refused(void **state)
 
     (void)state;
     regs[VIRTIO_MMIO_DEVICE_ID / 4] = VIRTIO_ID_NET;
-    assert_int_equal(virtio_blk_probe(&hw), E_UNSUPPORTED);
+    assert_int_equal(virtio_blk_mmio_probe(&hw), E_UNSUPPORTED);
     hw = describe();
     regs[VIRTIO_MMIO_VERSION / 4] = 1;
-    assert_int_equal(virtio_blk_probe(&hw), E_UNSUPPORTED);
+    assert_int_equal(virtio_blk_mmio_probe(&hw), E_UNSUPPORTED);
     hw = describe();
     regs[VIRTIO_MMIO_DEVICE_FEATURES / 4] = 0;
-    assert_int_equal(virtio_blk_probe(&hw), E_UNSUPPORTED);
+    assert_int_equal(virtio_blk_mmio_probe(&hw), E_UNSUPPORTED);
     assert_true(regs[VIRTIO_MMIO_STATUS / 4] & VIRTIO_STATUS_FAILED);
     assert_int_equal(block_count(), 0);
 }
@@ -130,7 +131,7 @@ static void a_device_is_set_up(void **state)
     struct hw_desc hw = describe();
 
     (void)state;
-    assert_int_equal(virtio_blk_probe(&hw), OK);
+    assert_int_equal(virtio_blk_mmio_probe(&hw), OK);
     regs[VIRTIO_MMIO_QUEUE_NOTIFY / 4] = 77;
     assert_int_equal(regs[VIRTIO_MMIO_STATUS / 4], VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER |
                                                        VIRTIO_STATUS_FEATURES_OK | VIRTIO_STATUS_DRIVER_OK);

@@ -173,10 +173,52 @@ static void test_hpet(void **state)
     bench_list(hpet);
     (void)bench_finish(false);
     scan(OK);
-    assert_int_equal(hw_count(), before + 4); // and APIC, COM1, RTC
+    assert_int_equal(hw_count(), before + 5); // and APIC, COM1, RTC, PCI
     hw = hw_get(hw_count() - 1);
     assert_string_equal(hw->ids[0], "PNP0103");
     assert_int_equal(hw->regs[0].base.v, 0xFED00000);
+}
+
+static const struct hw_desc *pci_of(uint64_t base, uint16_t segment, uint8_t first)
+{
+    uint8_t *mcfg = bench_table("MCFG", 60);
+
+    bench_put(mcfg + 44, base, 8);
+    bench_put(mcfg + 52, segment, 2);
+    mcfg[54] = first;
+    mcfg[55] = 63;
+    bench_sum(mcfg, 60, 9);
+    bench_list(mcfg);
+    build_machine();
+    (void)bench_finish(false);
+    scan(OK);
+    return hw_get(hw_count() - 1);
+}
+
+static void test_mcfg(void **state)
+{
+    static const struct {
+        uint64_t base;
+        uint16_t segment;
+        uint8_t first;
+        unsigned regs;
+    } cases[] = {
+        {0xB0000000, 0, 0, 2}, {0xB0000000, 1, 0, 1},         {0xB0000000, 0, 1, 1},
+        {0, 0, 0, 1},          {0xFFFFFFFFFFF00000, 0, 0, 1}, {0xB0000001, 0, 0, 1},
+    };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+        const struct hw_desc *hw;
+
+        (void)setup(state);
+        hw = pci_of(cases[i].base, cases[i].segment, cases[i].first);
+        assert_string_equal(hw->ids[0], "PNP0A03");
+        assert_true(hw->regs[0].port);
+        assert_int_equal(hw->regs[0].base.v, 0xCF8);
+        assert_int_equal(hw->reg_count, cases[i].regs);
+    }
+    (void)setup(state);
+    assert_int_equal(pci_of(0xB0000000, 0, 0)->regs[1].size, MIB(64));
 }
 
 static void test_x2apic(void **state)
@@ -443,6 +485,7 @@ int main(void)
         cmocka_unit_test_setup(test_machine, setup),
         cmocka_unit_test_setup(test_old_root, setup),
         cmocka_unit_test_setup(test_hpet, setup),
+        cmocka_unit_test_setup(test_mcfg, setup),
         cmocka_unit_test_setup(test_x2apic, setup),
         cmocka_unit_test_setup(test_no_rsdp, setup),
         cmocka_unit_test_setup(test_rsdp_sums, setup),
