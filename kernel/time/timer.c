@@ -2,6 +2,10 @@
 //
 // One-shot timers: a list per CPU, sorted by deadline, in front of the CPU's one hardware timer; and tick conversions in
 // plain 64-bit arithmetic (whole seconds and rest apart, saturating).
+//
+// Beside the list each CPU has a place for one timer, without a lock, for the one that the switch of vCPUs arms and mostly
+// cancels again: only its own CPU puts a timer there, and whoever takes it away by compare-exchange, the CPU at its time or
+// somebody who cancels it, has it.
 #include "kernel/time/timer.h"
 
 #include "arch/cpu.h"
@@ -14,18 +18,19 @@
 
 #define FIRE_MAX 64u // callbacks per interrupt: one that re-arms itself in the past cannot hold the CPU
 
-struct timer_queue {
-    struct spinlock lock;  // protects all below, and node, deadline and cpu of the timers in it
-    struct list_node list; // sorted, earliest first
-    struct timer *running; // its callback is being called
-};
-
 static enum irq_result timer_irq(unsigned irq, void *ctx)
 {
     (void)irq;
     (void)ctx;
     timer_interrupt();
     return IRQ_HANDLED;
+}
+
+// Own CPU: the hardware timer off.
+static void stop(struct timer_queue *q)
+{
+    q->programmed = UINT64_MAX;
+    arch_timer_stop();
 }
 
 enum status timer_init_cpu(void)
@@ -39,8 +44,9 @@ enum status timer_init_cpu(void)
     }
     spin_init(&q->lock, LOCK_TIMER);
     list_init(&q->list);
+    q->place_at = UINT64_MAX;
     cpu->timers = q;
-    arch_timer_stop();
+    stop(q);
     if (cpu->index == 0) {
         s = irq_register(arch_timer_irq(), IRQ_LEVEL, timer_irq, NULL);
     } else {
@@ -60,27 +66,45 @@ static struct timer *first(const struct timer_queue *q)
     return list_empty(&q->list) ? NULL : list_entry(q->list.next, struct timer, node);
 }
 
-static bool is_armed(const struct timer *t)
+static uint8_t armed_how(const struct timer *t)
 {
     return atomic_load_explicit(&t->armed, memory_order_acquire);
 }
 
-// Unlinks `t` from the queue it is in; interrupts masked. False when it is not (any more) in that one.
-static bool unlink_from(struct timer_queue *q, unsigned cpu, struct timer *t)
+static bool place_taken(struct timer_queue *q)
 {
-    bool mine;
+    return atomic_load_explicit(&q->place, memory_order_relaxed) != NULL;
+}
 
+// Out of the place without a lock, if it still is there.
+static bool take_from_place(struct timer_queue *q, struct timer *t)
+{
+    struct timer *seen = t;
+
+    // Pairs with itself: who fails sees `running` as the one who was first has left it.
+    if (!atomic_compare_exchange_strong_explicit(&q->place, &seen, NULL, memory_order_acq_rel,
+                                                 memory_order_acquire)) {
+        return false;
+    }
+    atomic_store_explicit(&t->armed, TIMER_IDLE, memory_order_release);
+    return true;
+}
+
+// Takes `t` out of the queue it is in; interrupts masked. Nothing happens when it is not (any more) in that one.
+static void unlink_from(struct timer_queue *q, unsigned cpu, struct timer *t)
+{
+    if (armed_how(t) == TIMER_PLACED && t->cpu == cpu) {
+        (void)take_from_place(q, t);
+    }
     spin_lock_masked(&q->lock);
-    mine = is_armed(t) && t->cpu == cpu;
-    if (mine) {
+    if (armed_how(t) == TIMER_LISTED && t->cpu == cpu) {
         list_remove(&t->node);
-        atomic_store_explicit(&t->armed, false, memory_order_release);
-        if (list_empty(&q->list) && this_cpu()->timers == q) {
-            arch_timer_stop();
-        }
+        atomic_store_explicit(&t->armed, TIMER_IDLE, memory_order_release);
+    }
+    if (list_empty(&q->list) && this_cpu()->timers == q && !place_taken(q)) {
+        stop(q);
     }
     spin_unlock_masked(&q->lock);
-    return mine;
 }
 
 static inline void insert(struct timer_queue *q, struct timer *t)
@@ -91,7 +115,7 @@ static inline void insert(struct timer_queue *q, struct timer *t)
         pos = pos->next;
     }
     list_insert_before(pos, &t->node);
-    atomic_store_explicit(&t->armed, true, memory_order_release);
+    atomic_store_explicit(&t->armed, TIMER_LISTED, memory_order_release);
 }
 
 void timer_set(struct timer *t, uint64_t deadline)
@@ -99,41 +123,17 @@ void timer_set(struct timer *t, uint64_t deadline)
     irq_state_t irq = arch_irq_save();
     struct cpu *cpu = this_cpu();
     struct timer_queue *q = cpu->timers;
-    bool earliest;
 
-    if (__builtin_expect(is_armed(t), false)) {
-        (void)unlink_from(cpu_get(t->cpu)->timers, t->cpu, t);
+    if (__builtin_expect(armed_how(t) != TIMER_IDLE, false)) {
+        unlink_from(cpu_get(t->cpu)->timers, t->cpu, t);
     }
     t->deadline = deadline;
     t->cpu = cpu->index;
     spin_lock_masked(&q->lock);
     insert(q, t);
-    earliest = q->list.next == &t->node;
     spin_unlock_masked(&q->lock);
-    if (earliest) { // another CPU may cancel it from here on: it fires for nothing then
-        arch_timer_set(deadline);
-    }
+    timer_program(q, deadline); // another CPU may have cancelled it: it fires for nothing then
     arch_irq_restore(irq);
-}
-
-void timer_set_masked(struct timer *t, uint64_t deadline)
-{
-    struct cpu *cpu = this_cpu();
-    struct timer_queue *q = cpu->timers;
-
-    if (__builtin_expect(is_armed(t) || !spin_try_masked(&q->lock), false)) {
-        timer_set(t, deadline);
-        return;
-    }
-    t->deadline = deadline;
-    t->cpu = cpu->index;
-    insert(q, t);
-    if (q->list.next != &t->node) {
-        spin_unlock_masked(&q->lock);
-        return;
-    }
-    spin_unlock_masked(&q->lock);
-    arch_timer_set(deadline); // as in timer_set()
 }
 
 void timer_cancel_armed(struct timer *t)
@@ -143,11 +143,11 @@ void timer_cancel_armed(struct timer *t)
     struct timer_queue *q = cpu->timers;
     bool busy = true;
 
-    (void)unlink_from(q, cpu->index, t);
+    unlink_from(q, cpu->index, t);
     arch_irq_restore(irq);
     while (busy && this_cpu() != cpu) {
         irq = spin_lock_irqsave(&q->lock);
-        busy = q->running == t;
+        busy = atomic_load_explicit(&q->running, memory_order_acquire) == t;
         spin_unlock_irqrestore(&q->lock, irq);
         if (busy) {
             arch_cpu_relax();
@@ -156,30 +156,58 @@ void timer_cancel_armed(struct timer *t)
     t->cpu = this_cpu()->index; // the next one has nothing to wait for
 }
 
+// The timer whose turn it is, out of the queue, as `running`; NULL when none is due. Lock held.
+static struct timer *take_due(struct timer_queue *q, uint64_t now)
+{
+    struct timer *t = first(q), *placed = atomic_load_explicit(&q->place, memory_order_relaxed);
+
+    // What lies in the place may be gone at any moment: only the copy of its deadline may be looked at.
+    if (placed && q->place_at <= now && (t == NULL || q->place_at <= t->deadline)) {
+        atomic_store_explicit(&q->running, placed, memory_order_relaxed);
+        if (take_from_place(q, placed)) {
+            return placed;
+        }
+    }
+    if (t == NULL || t->deadline > now) {
+        atomic_store_explicit(&q->running, NULL, memory_order_relaxed);
+        return NULL;
+    }
+    list_remove(&t->node);
+    atomic_store_explicit(&q->running, t, memory_order_relaxed);
+    atomic_store_explicit(&t->armed, TIMER_IDLE, memory_order_release);
+    return t;
+}
+
+// Own CPU, lock held: for whatever comes next.
+static void program_next(struct timer_queue *q)
+{
+    uint64_t next = first(q) != NULL ? first(q)->deadline : UINT64_MAX;
+
+    if (place_taken(q)) {
+        next = min_u64(next, q->place_at);
+    }
+    if (next == UINT64_MAX) {
+        stop(q);
+    } else {
+        q->programmed = next;
+        arch_timer_set(next);
+    }
+}
+
 void timer_interrupt(void)
 {
     struct timer_queue *q = this_cpu()->timers;
+    struct timer *t;
 
     spin_lock_masked(&q->lock);
-    for (unsigned n = 0; n < FIRE_MAX; n++) {
-        struct timer *t = first(q);
-
-        if (t == NULL || t->deadline > arch_time_now()) {
-            break;
-        }
-        list_remove(&t->node);
-        q->running = t;
-        atomic_store_explicit(&t->armed, false, memory_order_release);
+    for (unsigned n = 0; n < FIRE_MAX && (t = take_due(q, arch_time_now())) != NULL; n++) {
         spin_unlock_masked(&q->lock);
         t->fn(t);
         spin_lock_masked(&q->lock);
-        q->running = NULL;
+        // Pairs with the canceller's acquire: what the callback did is done.
+        atomic_store_explicit(&q->running, NULL, memory_order_release);
     }
-    if (first(q) != NULL) {
-        arch_timer_set(first(q)->deadline);
-    } else {
-        arch_timer_stop();
-    }
+    program_next(q);
     spin_unlock_masked(&q->lock);
 }
 

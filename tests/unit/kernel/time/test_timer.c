@@ -99,6 +99,45 @@ static void test_set_masked(void **state)
     assert_int_equal(host_timer_deadline(0), UINT64_MAX);
 }
 
+static void set_masked_there(void *ctx)
+{
+    timer_set_masked(ctx, arch_time_now() + 1000);
+}
+
+// The one without a lock: cancelled by its own CPU and by another, armed elsewhere and in the list, and in its turn among others.
+static void test_masked_moves(void **state)
+{
+    struct timer t, other;
+
+    (void)state;
+    timer_setup(&t, note);
+    timer_setup(&other, note);
+    arch_irq_disable();
+    timer_set_masked(&t, arch_time_now() + 1000);
+    timer_cancel(&t);
+    assert_int_equal(host_timer_deadline(0), UINT64_MAX);
+    timer_set(&other, arch_time_now() + 1500);
+    timer_set_masked(&t, arch_time_now() + 2000);
+    timer_cancel(&other);
+    timer_set(&other, arch_time_now() + 2500);
+    arch_irq_enable();
+    host_time_advance(2100);
+    assert_int_equal(fired, 1);
+    host_time_advance(1000);
+    assert_int_equal(fired, 2);
+    assert_int_equal(cpu_call(1, set_masked_there, &t), OK);
+    timer_cancel(&t);
+    host_time_advance(2000);
+    assert_int_equal(fired, 2);
+    assert_int_equal(cpu_call(1, set_masked_there, &t), OK);
+    timer_set(&t, arch_time_now() + 3000);
+    host_time_advance(2000);
+    assert_int_equal(fired, 2);
+    host_time_advance(2000);
+    assert_int_equal(fired, 3);
+    assert_int_equal(host_timer_deadline(0), UINT64_MAX);
+}
+
 static unsigned again;
 
 static void rearm(struct timer *t)
@@ -179,6 +218,7 @@ int main(void)
         cmocka_unit_test_setup(test_random_order, setup),
         cmocka_unit_test_setup(test_past_deadline, setup),
         cmocka_unit_test_setup(test_set_masked, setup),
+        cmocka_unit_test_setup(test_masked_moves, setup),
         cmocka_unit_test_setup(test_rearm_in_the_past_is_bounded, setup),
         cmocka_unit_test_setup(test_other_cpu, setup),
         cmocka_unit_test_setup(test_conversions, setup),
