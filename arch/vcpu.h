@@ -160,13 +160,15 @@ void arch_vcpu_reset(struct arch_vcpu *av, const struct vcpu_entry *entry);
 // Moves system registers and FP/SIMD state into and out of the running CPU. Interrupts masked. A vCPU stays loaded
 // while other threads run, until another vCPU is loaded on that CPU.
 void arch_vcpu_load(struct arch_vcpu *av);
-void arch_vcpu_put(struct arch_vcpu *av);
+// Returns when the guest next needs the CPU for one of its timers, as arch_vcpu_timer_deadline(av, 0); 0 when one has expired.
+uint64_t arch_vcpu_put(struct arch_vcpu *av);
 
 // When the guest next needs the CPU for one of its timers, in arch_time_now() ticks; UINT64_MAX when none is armed.
 // Valid for a vCPU that is not loaded, or on the CPU where it is loaded. `ignore`: timers that do not count, bits as below.
 uint64_t arch_vcpu_timer_deadline(const struct arch_vcpu *av, uint32_t ignore);
 
-// Which vtimer lines are asserted now (bit 0: virtual, bit 1: physical); same validity.
+// Which vtimer lines are asserted now (bit 0: virtual, bit 1: physical); same validity. ARCH_VCPU_TIMERS_TELL in asm/vcpu.h: 1
+// when a loaded guest's timer that expires interrupts the host, so that they need not be looked at before a vCPU sleeps.
 uint32_t arch_vcpu_timer_lines(const struct arch_vcpu *av);
 
 // The host interrupts by which the loaded guest's own timers announce themselves, and the guest's numbers for them (per-CPU

@@ -8,6 +8,7 @@
 
 #include "arch/cpu.h"
 #include "arch/host/machine.h"
+#include "arch/time.h"
 #include "arch/vcpu.h"
 
 static struct {
@@ -101,9 +102,10 @@ void arch_vcpu_load(struct arch_vcpu *av)
     av->loaded = true;
 }
 
-void arch_vcpu_put(struct arch_vcpu *av)
+uint64_t arch_vcpu_put(struct arch_vcpu *av)
 {
     av->loaded = false;
+    return av->timer_deadline <= arch_time_now() ? 0 : av->timer_deadline;
 }
 
 uint64_t arch_vcpu_hw_id(const struct arch_vcpu *av)

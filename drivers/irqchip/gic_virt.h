@@ -75,6 +75,9 @@ struct gic_virt_ops {
     // NULL: it is done by the parts.
     void (*load_all)(const struct gic_virt_state *state, uint32_t lrs);
     uint32_t (*put)(struct gic_virt_state *state, uint32_t used);
+    // Both, without list registers: put() of `from` if none of its `used` ones holds anything, else false and nothing has
+    // happened; then load_all() of `to`, which has none. May be NULL.
+    bool (*swap)(struct gic_virt_state *from, uint32_t used, const struct gic_virt_state *to);
     // The guest that is loaded has no use for this interface: its registers trap. May be NULL: there are
     // none.
     void (*hide)(bool hidden);

@@ -195,6 +195,23 @@ static uint32_t put(struct gic_virt_state *state, uint32_t used)
     return live;
 }
 
+// For one active priority register of each group.
+static bool swap(struct gic_virt_state *from, uint32_t used, const struct gic_virt_state *to)
+{
+    if (used & ~(uint32_t)read_ich_elrsr()) {
+        return false;
+    }
+    from->vmcr = read_ich_vmcr();
+    from->ap0r[0] = (uint32_t)read_ich_ap0r0();
+    from->ap1r[0] = (uint32_t)read_ich_ap1r0();
+    write_icc_sre_el1(ICC_SRE_SRE | ICC_SRE_DFB | ICC_SRE_DIB);
+    write_ich_vmcr(to->vmcr);
+    write_ich_ap0r0(to->ap0r[0]);
+    write_ich_ap1r0(to->ap1r[0]);
+    write_ich_hcr(to->hcr);
+    return true;
+}
+
 // ICC_SRE_EL1 has a trap of its own, ICC_SRE_EL2.Enable = 0, where that bit can be cleared.
 static void hide(bool hidden)
 {
@@ -229,6 +246,7 @@ void gicv3_virt_probe(unsigned maintenance_irq)
     lr_total = ICH_VTR_LISTREGS(vtr) < GIC_LR_MAX ? ICH_VTR_LISTREGS(vtr) : GIC_LR_MAX;
     pri_bits = ICH_VTR_PRIBITS(vtr);
     apr_total = prebits <= 5 ? 1 : 1u << (prebits - 5);
+    ops.swap = apr_total == 1 ? swap : NULL;
     ops.maintenance_irq = maintenance_irq;
     ops.traps_dir = (vtr & ICH_VTR_TDS) != 0;
     gic_virt_set(&ops);

@@ -193,7 +193,8 @@ static inline void finish(struct run_queue *rq, struct thread *t, bool trap)
     }
 }
 
-void sched_switched(void)
+// The end of a switch, on the stack of who continues.
+__attribute__((always_inline)) static inline void switched(void)
 {
     struct cpu *cpu = this_cpu();
     struct run_queue *rq = cpu->rq;
@@ -208,6 +209,11 @@ void sched_switched(void)
     if (thread_is_idle(rq, t) && !rq->booting) {
         balance_ask(rq->cpu);
     }
+}
+
+void sched_switched(void)
+{
+    switched();
 }
 
 // The idle thread comes or goes.
@@ -253,39 +259,48 @@ static inline void account(struct thread *prev, struct thread *next, uint64_t no
     next->state = THREAD_RUNNING;
 }
 
-void sched_switch_locked(struct cpu *cpu)
+// What the running thread has used up to now. True: its budget is used up.
+static inline bool charge(struct run_queue *rq, struct thread *t, uint64_t now)
 {
-    struct run_queue *rq = cpu->rq;
-    struct thread *prev = cpu->current;
-    uint64_t now = arch_time_now();
     uint64_t ran = now - rq->switched_at;
-    struct thread *next = prev;
-    bool spent = false;
 
     rq->switched_at = now;
-    prev->run_ticks += ran;
-    if (__builtin_expect(prev->payer != NULL, 0)) {
-        spent = sched_charge_worker(rq, prev, ran, now);
-    } else if (prev->server.budget != 0) {
-        spent = server_charge(&prev->server, ran);
+    t->run_ticks += ran;
+    if (__builtin_expect(t->payer != NULL, 0)) {
+        return sched_charge_worker(rq, t, ran, now);
     }
-    cpu->need_resched = false;
-    if (prev->state != THREAD_RUNNING) {
-        prev->slice_left = prev->slice_end > now ? prev->slice_end - now : prev->slice;
-        next = take_best(rq);
-    } else if (!stays(rq, prev, spent, now)) {
-        next = take_best(rq);
-    }
-    if (next == prev) {
-        keep(rq, prev, now);
-        return;
-    }
+    return t->server.budget != 0 && server_charge(&t->server, ran);
+}
+
+__attribute__((always_inline)) static inline void switch_to(struct cpu *cpu, struct thread *prev,
+                                                           struct thread *next, uint64_t now)
+{
+    struct run_queue *rq = cpu->rq;
+
     account(prev, next, now);
     cpu->current = next;
     publish(rq, next);
     slice_update(rq, next, now);
     arch_context_switch(&prev->ctx, &next->ctx);
-    sched_switched();
+    switched();
+}
+
+void sched_switch_locked(struct cpu *cpu)
+{
+    struct run_queue *rq = cpu->rq;
+    struct thread *prev = cpu->current, *next = prev;
+    uint64_t now = arch_time_now();
+    bool spent = charge(rq, prev, now);
+
+    cpu->need_resched = false;
+    if (prev->state != THREAD_RUNNING || !stays(rq, prev, spent, now)) {
+        next = take_best(rq);
+    }
+    if (next == prev) {
+        keep(rq, prev, now);
+    } else {
+        switch_to(cpu, prev, next, now);
+    }
 }
 
 void sched_preempt(void)
@@ -316,6 +331,61 @@ void sched_resched_local(void)
     } else {
         ipi_send(cpu->index, IPI_RESCHED);
     }
+}
+
+// ---- blocking ---------------------------------------------------------------------------------------------------------
+
+// The idle thread cannot leave its CPU: it waits for one interrupt, others may run in it. Spurious returns are allowed.
+__attribute__((noinline)) static void idle_block(struct cpu *cpu, struct thread *idle)
+{
+    bool booting = cpu->rq->booting;
+
+    cpu->rq->booting = false;
+    if (cpu->rq->ready.mask != 0) {
+        cpu->need_resched = true;
+    }
+    if (!idle->wake_pending && !cpu->need_resched) {
+        arch_cpu_idle();
+    }
+    sched_preempt();
+    idle->wake_pending = false;
+    arch_irq_enable();
+    arch_irq_disable();
+    cpu->rq->booting = booting;
+}
+
+// As sched_switch_locked(), without the question whether it goes on: the usual way from one vCPU to another.
+void thread_block_masked(void)
+{
+    struct cpu *cpu = this_cpu();
+    struct run_queue *rq = cpu->rq;
+    struct thread *t = cpu->current;
+    uint64_t now;
+
+    if (thread_is_idle(rq, t)) {
+        idle_block(cpu, t);
+        return;
+    }
+    spin_lock_masked(&rq->lock);
+    if (t->wake_pending) {
+        t->wake_pending = false;
+        spin_unlock_masked(&rq->lock);
+        return;
+    }
+    t->state = THREAD_BLOCKED;
+    now = arch_time_now();
+    (void)charge(rq, t, now);
+    cpu->need_resched = false;
+    t->slice_left = t->slice_end > now ? t->slice_end - now : t->slice;
+    switch_to(cpu, t, take_best(rq), now);
+}
+
+void thread_block(void)
+{
+    irq_state_t irq = arch_irq_save();
+
+    thread_block_masked();
+    arch_irq_restore(irq);
 }
 
 // ---- waking -----------------------------------------------------------------------------------------------------------

@@ -20,48 +20,7 @@ struct thread *thread_current(void)
     return cpu != NULL ? cpu->current : NULL;
 }
 
-// ---- blocking ---------------------------------------------------------------------------------------------------------
-
-// The idle thread cannot leave its CPU: it waits for one interrupt, others may run in it. Spurious returns are allowed.
-static void idle_block(struct cpu *cpu, struct thread *idle)
-{
-    bool booting = cpu->rq->booting;
-
-    cpu->rq->booting = false;
-    if (cpu->rq->ready.mask != 0) {
-        cpu->need_resched = true;
-    }
-    if (!idle->wake_pending && !cpu->need_resched) {
-        arch_cpu_idle();
-    }
-    sched_preempt();
-    idle->wake_pending = false;
-    arch_irq_enable();
-    arch_irq_disable();
-    cpu->rq->booting = booting;
-}
-
-void thread_block(void)
-{
-    irq_state_t irq = arch_irq_save();
-    struct cpu *cpu = this_cpu();
-    struct thread *t = cpu->current;
-
-    if (thread_is_idle(cpu->rq, t)) {
-        idle_block(cpu, t);
-        arch_irq_restore(irq);
-        return;
-    }
-    spin_lock_masked(&cpu->rq->lock);
-    if (t->wake_pending) {
-        t->wake_pending = false;
-        spin_unlock_masked(&cpu->rq->lock);
-    } else {
-        t->state = THREAD_BLOCKED;
-        sched_switch_locked(cpu);
-    }
-    arch_irq_restore(irq);
-}
+// ---- giving up the CPU ------------------------------------------------------------------------------------------------
 
 void thread_yield(void)
 {

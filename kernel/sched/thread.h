@@ -122,6 +122,7 @@ void thread_destroy(struct thread *t);
 
 // Blocks until thread_wake(); returns at once when a wake came since the last return. The caller re-checks its condition.
 void thread_block(void);
+void thread_block_masked(void); // ... interrupts masked
 // Any CPU, any context including interrupt handlers.
 void thread_wake(struct thread *t);
 void thread_yield(void);

@@ -24,6 +24,9 @@ struct virqchip_ops {
     // On the vCPU's own CPU, interrupts masked. load/put: the vCPU's interface registers into and out of the hardware.
     void (*load)(struct virqchip *chip, unsigned vcpu);
     void (*put)(struct virqchip *chip, unsigned vcpu);
+    // put() of `from`, then load() of vCPU `to` of another controller with the same operations: the usual switch of vCPUs.
+    // NULL: it is done by these parts.
+    void (*swap)(struct virqchip *chip, unsigned from, struct virqchip *next, unsigned to);
     // Before entry, when VCPU_REQ_IRQ is set: folds back what the guest did and offers what is pending now.
     void (*flush)(struct virqchip *chip, unsigned vcpu);
     // The controller's maintenance interrupt arrived while this vCPU was loaded.

@@ -48,30 +48,19 @@ __attribute__((noinline)) static uint64_t deadline_unknown(const struct vcpu *v)
     return arch_vcpu_timer_deadline(&v->arch, lines ? timers_known(v, lines) : 0);
 }
 
+// All but the interrupt controller's interface.
 static inline void put_registers(struct vcpu *v)
 {
-    struct virqchip *chip = v->vm->irqchip;
-    uint64_t deadline;
+    uint64_t deadline = arch_vcpu_put(&v->arch);
 
-    if (chip) {
-        chip->ops->put(chip, v->index);
-    }
-    arch_vcpu_put(&v->arch);
-    deadline = arch_vcpu_timer_deadline(&v->arch, 0);
-    if (deadline != UINT64_MAX && deadline <= arch_time_now()) {
+    if (deadline == 0) {
         deadline = deadline_unknown(v);
     }
     if (deadline != UINT64_MAX) {
         timer_set_masked(&v->wake_timer, deadline);
     }
-    this_cpu()->loaded_vcpu = NULL;
     // Pairs with the acquire in the scheduler: from now on another CPU may load it.
     atomic_store_explicit(&v->thread->held, false, memory_order_release);
-}
-
-__attribute__((noinline)) static void vcpu_put(struct vcpu *v)
-{
-    put_registers(v);
 }
 
 // All vCPUs of a VM share its VMID, but not their own page tables: what another one left in this CPU's TLB must go.
@@ -89,21 +78,44 @@ static void flush_sibling(struct vcpu *v)
 
 static inline void load_registers(struct vcpu *v)
 {
-    struct virqchip *chip = v->vm->irqchip;
-
     timer_cancel(&v->wake_timer);
     atomic_store_explicit(&v->thread->held, true, memory_order_relaxed);
     arch_vcpu_load(&v->arch);
     flush_sibling(v);
-    if (chip) {
-        chip->ops->load(chip, v->index);
-    }
     this_cpu()->loaded_vcpu = v;
+}
+
+__attribute__((noinline)) static void vcpu_put(struct vcpu *v)
+{
+    struct virqchip *chip = v->vm->irqchip;
+
+    if (chip) {
+        chip->ops->put(chip, v->index);
+    }
+    this_cpu()->loaded_vcpu = NULL;
+    put_registers(v);
 }
 
 __attribute__((noinline)) static void vcpu_load(struct vcpu *v)
 {
+    struct virqchip *chip = v->vm->irqchip;
+
     load_registers(v);
+    if (chip) {
+        chip->ops->load(chip, v->index);
+    }
+}
+
+// The other way, in one call.
+static inline bool swap_interface(struct vcpu *old, struct vcpu *v)
+{
+    struct virqchip *from = old->vm->irqchip, *to = v->vm->irqchip;
+
+    if (!from || !to || from->ops != to->ops || !from->ops->swap) {
+        return false;
+    }
+    from->ops->swap(from, old->index, to, v->index);
+    return true;
 }
 
 static void vcpu_switch_in(void *arg)
@@ -121,10 +133,15 @@ static void vcpu_switch_in(void *arg)
     if (old == v) {
         return;
     }
-    if (old) {
+    if (old && swap_interface(old, v)) {
         put_registers(old);
+        load_registers(v);
+        return;
     }
-    load_registers(v);
+    if (old) {
+        vcpu_put(old);
+    }
+    vcpu_load(v);
 }
 
 static void vcpu_leave_cpu(void *arg)
@@ -167,28 +184,32 @@ static bool vcpu_asked(struct vcpu *v, uint32_t bits)
     return (atomic_load_explicit(&v->arch.requests, memory_order_acquire) & bits) != 0;
 }
 
-static bool vcpu_has_event(struct vcpu *v)
+static inline bool vcpu_has_event(struct vcpu *v)
 {
     struct virqchip *chip = v->vm->irqchip;
-    uint32_t lines;
 
     // In one order with the store of `state` in vcpu_idle(): whoever does not see it waiting is seen here.
-    if (atomic_load_explicit(&v->arch.requests, memory_order_seq_cst) != 0) {
-        return true;
-    }
-    if (chip && chip->ops->pending(chip, v->index)) {
-        return true;
-    }
-    lines = arch_vcpu_timer_lines(&v->arch);
-    // One that has expired and not been forwarded yet is, at the next entry.
+    return atomic_load_explicit(&v->arch.requests, memory_order_seq_cst) != 0 ||
+           (chip && chip->ops->pending(chip, v->index));
+}
+
+// One that has expired and not been forwarded yet is, at the next entry.
+static bool timer_has_event(const struct vcpu *v)
+{
+    uint32_t lines = arch_vcpu_timer_lines(&v->arch);
+
     return lines && lines & ~timers_known(v, lines);
 }
 
 void vcpu_idle(struct vcpu *v)
 {
+    // One that expires now interrupts the host as soon as interrupts are on, or is seen by arch_vcpu_put().
+    bool timers_tell = ARCH_VCPU_TIMERS_TELL;
+
     atomic_store_explicit(&v->state, VCPU_WAITING, memory_order_seq_cst);
-    while (!vcpu_has_event(v)) {
-        thread_block();
+    while (!vcpu_has_event(v) && (timers_tell || !timer_has_event(v))) {
+        thread_block_masked();
+        timers_tell = false;
     }
     atomic_store_explicit(&v->state, VCPU_RUNNING, memory_order_relaxed);
 }
@@ -198,7 +219,7 @@ void vcpu_halt(struct vcpu *v)
     atomic_store_explicit(&v->state, VCPU_WAITING, memory_order_seq_cst);
     while (
         !(atomic_load_explicit(&v->arch.requests, memory_order_seq_cst) & (VCPU_REQ_STOP | VCPU_REQ_PAUSE))) {
-        thread_block();
+        thread_block_masked();
     }
     atomic_store_explicit(&v->state, VCPU_RUNNING, memory_order_relaxed);
 }

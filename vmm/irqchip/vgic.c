@@ -16,6 +16,7 @@ static void cpu_reset(struct vgic_cpu *cpu)
     struct vgic_cpu fresh = {.frame = cpu->frame,
                              .index = cpu->index,
                              .stale = cpu->stale || cpu->loaded,
+                             .by_parts = !cpu->frame.vgic->hw->swap,
                              .stale_linked = cpu->stale_linked | (cpu->loaded ? cpu->priv.linked : 0),
                              .waker = GICR_WAKER_SLEEP | GICR_WAKER_ASLEEP};
 
@@ -157,6 +158,7 @@ static const struct virqchip_ops vgic_ops = {
     .send_msi = vgic_send_msi,
     .load = vgic_load,
     .put = vgic_put,
+    .swap = vgic_swap,
     .flush = vgic_flush,
     .maintenance = vgic_maintenance,
     .pending = vgic_pending,

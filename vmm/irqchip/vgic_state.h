@@ -46,6 +46,7 @@
 #define GIC_WHICH_DIR 3u         // send_sgi(): a trapped write to ICC_DIR_EL1
 
 #define VGIC_LR_STATE (LR_PENDING | LR_ACTIVE)
+#define VGIC_MODE_LOADED 1u
 #define VGIC_EOI_COUNT_SHIFT 27 // ICH_HCR_EL2.EOIcount
 #define VGIC_EOI_COUNT_MASK 0x1fu
 
@@ -95,7 +96,7 @@ struct vgic_block {
     };
     uint16_t host_irq[VGIC_BLOCK_IRQS];
 };
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "priority_word");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "priority_word, vgic_cpu.mode");
 
 struct vgic;
 struct vgic_cpu;
@@ -121,8 +122,15 @@ struct vgic_frame {
 struct vgic_cpu {
     struct vgic_frame frame; // its redistributor; first
     unsigned index;
-    bool loaded;
-    bool stale;            // reset while it was loaded: the hardware still holds what was before
+    union {
+        struct {
+            bool loaded;
+            bool stale;    // reset while it was loaded: the hardware still holds what was before
+            bool by_parts; // its interface cannot be swapped in one call
+            uint8_t zero;
+        };
+        uint32_t mode; // all of them, VGIC_MODE_LOADED: the first alone
+    };
     uint32_t stale_linked; // ... and these physical interrupts are active
     uint32_t used;         // list registers that may hold something
     uint32_t soft;         // ... whose pending bit came from `latched`, not from a line alone
@@ -375,6 +383,7 @@ bool vgic_forward(struct virqchip *chip, unsigned vcpu, unsigned line, unsigned 
 
 void vgic_load(struct virqchip *chip, unsigned vcpu);
 void vgic_put(struct virqchip *chip, unsigned vcpu);
+void vgic_swap(struct virqchip *chip, unsigned from, struct virqchip *next, unsigned to);
 bool vgic_pending(struct virqchip *chip, unsigned vcpu);
 bool vgic_forwarded(struct virqchip *chip, unsigned vcpu, unsigned line);
 

@@ -138,11 +138,23 @@ static uint32_t interface_put(struct vgic *g, struct vgic_cpu *cpu)
     return live;
 }
 
+// The list registers that hold something, of a vCPU that is not loaded.
+static inline uint32_t full_lrs(const struct vgic_cpu *cpu)
+{
+    uint32_t lrs = 0;
+
+    for (uint32_t left = cpu->used; left; left &= left - 1) {
+        unsigned n = (unsigned)__builtin_ctz(left);
+
+        lrs |= cpu->hw.lr[n] & VGIC_LR_STATE ? vgic_bit(n) : 0;
+    }
+    return lrs;
+}
+
 void vgic_load(struct virqchip *chip, unsigned vcpu)
 {
     struct vgic *g = vgic_of(chip);
     struct vgic_cpu *cpu = &g->cpus[vcpu];
-    uint32_t lrs = 0;
 
     if (cpu->loaded) {
         return;
@@ -153,18 +165,27 @@ void vgic_load(struct virqchip *chip, unsigned vcpu)
     if (g->emulated) {
         vgic_cpuif_hide(true);
     }
-    for (uint32_t left = cpu->used; left; left &= left - 1) {
-        unsigned n = (unsigned)__builtin_ctz(left);
-
-        lrs |= cpu->hw.lr[n] & VGIC_LR_STATE ? vgic_bit(n) : 0;
-    }
-    interface_load(g, cpu, lrs);
+    interface_load(g, cpu, full_lrs(cpu));
     cpu->loaded = true;
     if (cpu->priv.linked) {
         move_active(cpu, true);
     }
     if (atomic_load_explicit(&cpu->events, memory_order_relaxed)) {
         vgic_post(cpu, VGIC_EV_LOOK);
+    }
+}
+
+// The guest has emptied these list registers: what they still say is what they were for.
+static inline void note_emptied(struct vgic_cpu *cpu, uint32_t lrs)
+{
+    for (uint32_t left = lrs; left; left &= left - 1) {
+        unsigned n = (unsigned)__builtin_ctz(left);
+        uint64_t v = cpu->hw.lr[n];
+
+        cpu->hw.lr[n] = v & ~VGIC_LR_STATE;
+        if ((v & LR_HW) && vgic_lr_irq(v) < VGIC_PRIVATE) {
+            cpu->priv.linked &= ~vgic_bit(vgic_lr_irq(v)); // deactivated, and the physical one with it
+        }
     }
 }
 
@@ -185,14 +206,7 @@ void vgic_put(struct virqchip *chip, unsigned vcpu)
         look |= cpu->eoi_count ? VGIC_EV_LOOK : 0;
     }
     live = interface_put(g, cpu);
-    for (uint32_t left = cpu->used & ~live; left; left &= left - 1) {
-        uint64_t v = cpu->hw.lr[__builtin_ctz(left)];
-
-        cpu->hw.lr[__builtin_ctz(left)] = v & ~VGIC_LR_STATE; // the rest says what it was for
-        if ((v & LR_HW) && vgic_lr_irq(v) < VGIC_PRIVATE) {
-            cpu->priv.linked &= ~vgic_bit(vgic_lr_irq(v)); // deactivated, and the physical one with it
-        }
-    }
+    note_emptied(cpu, cpu->used & ~live);
     for (; live; live &= live - 1) {
         // Ended, and this was to be told: its maintenance interrupt will not come any more.
         look |= cpu->hw.lr[__builtin_ctz(live)] & VGIC_LR_STATE ? 0 : VGIC_EV_LOOK;
@@ -207,5 +221,36 @@ void vgic_put(struct virqchip *chip, unsigned vcpu)
     cpu->loaded = false;
     if (look) {
         atomic_fetch_or_explicit(&cpu->events, look, memory_order_relaxed);
+    }
+}
+
+__attribute__((noinline)) static void swap_parts(struct vgic_cpu *a, struct vgic_cpu *b)
+{
+    vgic_put(&a->frame.vgic->chip, a->index);
+    vgic_load(&b->frame.vgic->chip, b->index);
+}
+
+// Nothing in the list registers, nothing new for who comes: all that moves is the interface.
+static inline bool is_plain(const struct vgic_cpu *a, const struct vgic_cpu *b)
+{
+    return a->mode == VGIC_MODE_LOADED && b->mode == 0 && !(a->hw.hcr & HCR_LRENPIE) && !b->priv.linked &&
+           !atomic_load_explicit(&b->events, memory_order_relaxed) && !full_lrs(b);
+}
+
+void vgic_swap(struct virqchip *chip, unsigned from, struct virqchip *next, unsigned to)
+{
+    struct vgic *g = vgic_of(chip);
+    struct vgic_cpu *a = &g->cpus[from], *b = &vgic_of(next)->cpus[to];
+
+    if (__builtin_expect(!is_plain(a, b) || !g->hw->swap(&a->hw, a->used, &b->hw), false)) {
+        swap_parts(a, b);
+        return;
+    }
+    a->fast = 0;
+    a->loaded = false;
+    b->loaded = true;
+    note_emptied(a, a->used);
+    if (__builtin_expect(a->priv.linked != 0, false)) {
+        move_active(a, false);
     }
 }

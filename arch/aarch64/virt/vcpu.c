@@ -15,6 +15,7 @@
 #define PAC_FIELDS (UINT64_C(0xFF00) << 20 | UINT64_C(0xFF) << 4) // GPA, GPI, APA, API of ID_AA64ISAR1
 #define PAR_FAULT BIT64(0)
 #define PAR_PA MASK64(12, 40)
+#define CNT_CTL_ARMED (CNT_CTL_ENABLE | CNT_CTL_IMASK) // of these two, ENABLE alone
 #define REG_SP 31u
 #define REG_PC 32u
 #define REG_PSTATE 33u
@@ -109,32 +110,23 @@ static uint64_t hcr_of(const struct arch_vcpu *av)
 // The entry into the guest synchronises; who uses its translation before says so himself.
 void arch_vcpu_load(struct arch_vcpu *av)
 {
-    sysreg_write(hcr_el2, hcr_of(av));
-    sysreg_write(vttbr_el2, av->vm->vttbr);
+    const struct arch_vm *vm = av->vm;
+    uint64_t hcr = hcr_of(av);
+
+    av->loaded = true;
+    sysreg_write(hcr_el2, hcr);
+    sysreg_write(vttbr_el2, vm->vttbr);
     sysreg_write(vmpidr_el2, av->vmpidr);
-    sysreg_write(cntvoff_el2, av->vm->cntvoff);
-    if (av->hcr & HCR_API) {
+    sysreg_write(cntvoff_el2, vm->cntvoff);
+    if (hcr & HCR_API) {
         PAC_KEYS(PAC_LOAD)
     }
-    av->loaded = true;
     sysregs_load(&av->sys); // last: a jump, on the way of every switch
-}
-
-void arch_vcpu_put(struct arch_vcpu *av)
-{
-    if (av->hcr & HCR_API) {
-        PAC_KEYS(PAC_SAVE)
-    }
-    if (__builtin_expect(av->fp_live, false)) {
-        fp_put(av);
-    }
-    av->loaded = false;
-    sysregs_save(&av->sys);
 }
 
 static uint64_t deadline_of(uint64_t ctl, uint64_t when)
 {
-    return (ctl & (CNT_CTL_ENABLE | CNT_CTL_IMASK)) == CNT_CTL_ENABLE ? when : UINT64_MAX;
+    return (ctl & CNT_CTL_ARMED) == CNT_CTL_ENABLE ? when : UINT64_MAX;
 }
 
 // The virtual timer's, by the physical counter.
@@ -143,6 +135,29 @@ static uint64_t virtual_deadline(const struct arch_vcpu *av, uint64_t ctl, uint6
     uint64_t physical, when = deadline_of(ctl, cval);
 
     return __builtin_add_overflow(when, av->vm->cntvoff, &physical) ? UINT64_MAX : physical;
+}
+
+uint64_t arch_vcpu_put(struct arch_vcpu *av)
+{
+    const struct guest_sysregs *s = &av->sys;
+    uint64_t next = UINT64_MAX;
+
+    if (av->hcr & HCR_API) {
+        PAC_KEYS(PAC_SAVE)
+    }
+    if (__builtin_expect(av->fp_live, false)) {
+        fp_put(av);
+    }
+    av->loaded = false;
+    sysregs_save(&av->sys);
+    // ISTATUS: it has expired.
+    if ((s->cntv_ctl & CNT_CTL_ARMED) == CNT_CTL_ENABLE) {
+        next = s->cntv_ctl & CNT_CTL_ISTATUS ? 0 : virtual_deadline(av, s->cntv_ctl, s->cntv_cval);
+    }
+    if (__builtin_expect((s->cntp_ctl & CNT_CTL_ARMED) == CNT_CTL_ENABLE, false)) {
+        next = s->cntp_ctl & CNT_CTL_ISTATUS ? 0 : min_u64(next, s->cntp_cval);
+    }
+    return next;
 }
 
 uint64_t arch_vcpu_timer_deadline(const struct arch_vcpu *av, uint32_t ignore)

@@ -137,13 +137,14 @@ void arch_vcpu_load(struct arch_vcpu *av)
     irq_sync(av);
 }
 
-void arch_vcpu_put(struct arch_vcpu *av)
+uint64_t arch_vcpu_put(struct arch_vcpu *av)
 {
     csrs_save(&av->csr);
     vtimer_put(av);
     csr_write(hvip, 0);
     fpv_leave(av);
     av->loaded = false;
+    return arch_vcpu_timer_deadline(av, 0);
 }
 
 void arch_vcpu_trap_idle(struct arch_vcpu *av, bool trap)

@@ -77,11 +77,12 @@ void arch_vcpu_load(struct arch_vcpu *av)
     av->loaded = true;
 }
 
-void arch_vcpu_put(struct arch_vcpu *av)
+uint64_t arch_vcpu_put(struct arch_vcpu *av)
 {
     fp_put(av);
     x86_ops->put(av);
     av->loaded = false;
+    return UINT64_MAX;
 }
 
 // The local APIC's timer is emulated (vmm/irqchip): it is nobody's business here.

@@ -32,6 +32,8 @@ struct guest_fp {
     uint64_t fpcr, fpsr;
 };
 
+#define ARCH_VCPU_TIMERS_TELL 1 // see arch/vcpu.h
+
 struct arch_vcpu {
     _Atomic uint32_t requests; // bits owned by vmm/core; looked at before every entry
     uint64_t done;             // exits that ended without an upcall

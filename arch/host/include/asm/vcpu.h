@@ -13,6 +13,8 @@ struct host_step;
 
 #define HOST_VCPU_REGS 34
 
+#define ARCH_VCPU_TIMERS_TELL 0 // see arch/vcpu.h
+
 struct arch_vcpu {
     _Atomic uint32_t requests; // looked at before every step
     uint64_t done;             // exits that ended without an upcall

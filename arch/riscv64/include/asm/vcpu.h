@@ -41,6 +41,8 @@ struct guest_vec {
     _Alignas(16) uint8_t regs[];
 };
 
+#define ARCH_VCPU_TIMERS_TELL 0 // see arch/vcpu.h
+
 struct arch_vcpu {
     _Atomic uint32_t requests; // bits owned by vmm/core; looked at before every entry
     uint64_t done;             // exits that ended without an upcall

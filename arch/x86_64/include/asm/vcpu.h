@@ -33,6 +33,8 @@ struct x86_msrs {
     uint64_t misc_enable, tsc_aux, tsc_adjust;
 };
 
+#define ARCH_VCPU_TIMERS_TELL 1 // see arch/vcpu.h
+
 struct arch_vcpu {
     _Atomic uint32_t requests; // bits owned by vmm/core; looked at before every entry
     uint64_t done;             // exits that ended without an upcall
