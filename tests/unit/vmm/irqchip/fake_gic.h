@@ -36,7 +36,7 @@ static struct {
     unsigned lrs, current;
     unsigned on[FAKE_CPUS]; // vCPU's physical CPU
     bool request[FAKE_CPUS];
-    unsigned maintenance, notifies, asks;
+    unsigned maintenance, notifies, asks, swaps;
     bool stuck; // a maintenance condition that would not go away
     struct vm vm;
     struct vcpu vcpu[FAKE_CPUS], *vcpus[FAKE_CPUS];
@@ -119,6 +119,18 @@ static inline void fake_save(struct gic_virt_state *state)
     state->ap1r[0] = fake_here()->apr;
 }
 
+static inline bool fake_swap(struct gic_virt_state *from, uint32_t used, const struct gic_virt_state *to)
+{
+    if (used & ~(uint32_t)fake_elrsr()) {
+        return false;
+    }
+    fake_save(from);
+    fake_load(to);
+    fake_here()->hcr = to->hcr;
+    fake.swaps++;
+    return true;
+}
+
 static const struct gic_virt_ops fake_virt = {.version = 3,
                                               .lr_count = fake_lr_count,
                                               .priority_bits = fake_priority_bits,
@@ -130,7 +142,8 @@ static const struct gic_virt_ops fake_virt = {.version = 3,
                                               .write_hcr = fake_write_hcr,
                                               .load = fake_load,
                                               .save = fake_save,
-                                              .traps_dir = true};
+                                              .traps_dir = true,
+                                              .swap = fake_swap};
 
 static inline void fake_set_active(unsigned irq, bool active)
 {

@@ -219,6 +219,75 @@ static void test_put_with_everything(void **state)
     stop();
 }
 
+// Another vCPU takes the core: one call, whatever state the two are in.
+static void take_turns(unsigned from, unsigned to)
+{
+    fake.on[0] = fake.on[1] = fake.current = 0;
+    fake.chip->ops->swap(fake.chip, from, fake.chip, to);
+    for (unsigned n = 0; n < lr_count; n++) {
+        uint64_t known = vgic_of(fake.chip)->cpus[to].hw.lr[n];
+
+        assert_int_equal(fake.cpu[0].lr[n] & FAKE_STATE, known & FAKE_STATE);
+    }
+    assert_int_equal(fake.cpu[0].hcr & HCR_EN, HCR_EN);
+}
+
+static void test_swap(void **state)
+{
+    unsigned before;
+
+    (void)state;
+    start(2);
+    fake_setup_irq(0, TIMER, 0x80);
+    fake_setup_irq(0, SPI, 0x90);
+    fake_enter_all();
+    fake.current = fake.on[1];
+    fake.chip->ops->put(fake.chip, 1);
+    before = fake.swaps;
+    take_turns(0, 1);
+    take_turns(1, 0);
+    assert_int_equal(fake.swaps, before + 2);
+    // Served, and only its list register remembers it.
+    fake_phys(0, TIMER, true);
+    fake_take_phys(0);
+    assert_int_equal(fake_ack(0), TIMER);
+    fake_phys(0, TIMER, false);
+    fake_end(0, TIMER);
+    take_turns(0, 1);
+    assert_int_equal(fake.swaps, before + 3);
+    assert_false(fake.cpu[0].active[TIMER]);
+    idle(1);
+    take_turns(1, 0);
+    assert_int_equal(fake.swaps, before + 4);
+    idle(0);
+    // In service: goes with its vCPU, and so does the physical state.
+    fake_phys(0, TIMER, true);
+    fake_take_phys(0);
+    assert_int_equal(fake_ack(0), TIMER);
+    take_turns(0, 1);
+    assert_int_equal(fake.swaps, before + 4);
+    assert_false(fake.cpu[0].active[TIMER]);
+    idle(1);
+    // Something new for the one that waits.
+    fake_line(SPI, true);
+    take_turns(1, 0);
+    assert_int_equal(fake.swaps, before + 4);
+    assert_true(fake.cpu[0].active[TIMER]);
+    fake_phys(0, TIMER, false);
+    fake_end(0, TIMER);
+    assert_int_equal(fake_ack(0), SPI);
+    fake_line(SPI, false);
+    fake_end(0, SPI);
+    take_turns(0, 1);
+    assert_int_equal(fake.swaps, before + 5);
+    // Reset while it is loaded.
+    vgic_reset(fake.chip);
+    take_turns(1, 0);
+    assert_int_equal(fake.swaps, before + 5);
+    fake.on[1] = 1;
+    stop();
+}
+
 static void test_end_before_put(void **state)
 {
     (void)state;
@@ -433,6 +502,7 @@ int main(void)
         WITH_LRS(test_vcpu_line),
         WITH_LRS(test_pending_op),
         WITH_LRS(test_put_with_everything),
+        WITH_LRS(test_swap),
         WITH_LRS(test_end_before_put),
         WITH_LRS(test_reset),
         WITH_LRS(test_reset_while_loaded),
