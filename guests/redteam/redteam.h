@@ -48,6 +48,7 @@ bool case_idle(void);
 bool case_gic(void);
 bool case_gic_pending(void);
 bool case_gic_unended(void);
+bool case_gic_cpus(void);
 bool case_lost(void);
 bool case_trng(void);
 bool case_stolen(void);

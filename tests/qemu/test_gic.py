@@ -80,6 +80,16 @@ def test_hostile_use(gic, version, case):
         m.never(r"(?i)panic", 2)
 
 
+@pytest.mark.parametrize("gic, version, smp", [(3, "v3", 1), (3, "v3", 2), (3, "v2", 2), (2, "v2", 2)])
+def test_two_cpus_at_the_controller(gic, version, smp):
+    """Binary point, split ends, more active interrupts than list registers; two vCPUs see and end each other's interrupts."""
+    guest = vm("two", "redteam", more=TWO + f'gic = "{version}"\non_crash = "stop"', boot='cmdline = "case=gic-cpus"')
+    with Machine(Image(host(console="merged") + guest + HEARTBEAT), gic=gic, smp=smp) as m:
+        m.expect(r"\[two\] +two CPUs")
+        m.expect(r"redteam gic-cpus: PASS")
+        m.heartbeat_goes_on("heartbeat")
+
+
 def test_entered_at_el3(work):
     """No firmware at all: EL3, the device tree where QEMU leaves it, at the start of RAM."""
     with enter(Image("configs/heartbeats.toml"), work, OWN, machine="secure=on") as m:

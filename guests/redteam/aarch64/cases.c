@@ -27,6 +27,7 @@ const struct redteam_case redteam_cases[] = {
     {"gic-pending", "every interrupt pending at once, disabled and made active while offered",
      case_gic_pending, CHECKED},
     {"gic-unended", "interrupts that never end, a timer always in the past", case_gic_unended, CHECKED},
+    {"gic-cpus", "preemption, split ends, two CPUs and each other's interrupts", case_gic_cpus, CHECKED},
     {"gic", "random writes to the interrupt controller", case_gic, CHECKED},
     {"lost", "vectors in nothing: an endless loop of aborts", case_lost, .ends_guest = true},
 };
