@@ -170,10 +170,20 @@ unit-lib  := $(patsubst %.c,$(H)/obj/%.o,$(wildcard tests/unit/lib/*.c))
 $(H)/unit/%: tests/unit/%.c $(unit-lib) $(host-lib)
 	@mkdir -p $(@D)
 	$(call say,UNIT,$*)
-	$(Q)$(HOSTCC) $(host-flags) $(sanitize) -MF $@.d -MT $@ -o $@ $< $(unit-lib) -Wl,--start-group $(host-lib) \
+	$(Q)$(HOSTCC) $(host-flags) $(sanitize) -MF $@.d -MT $@ -o $@ $< $(objs-$(notdir $*)) $(unit-lib) -Wl,--start-group $(host-lib) \
 	  $(HDEPS)/lib/libfdt.a $(HDEPS)/lib/libfatfs.a $(HDEPS)/lib/libz.a -Wl,--end-group -lcmocka $(ldlibs-$(notdir $*))
 
 ldlibs-test_x86_decode := -lcapstone
+
+# Code of aarch64 that needs nothing but its own headers, in place of arch/host's.
+objs-test_smccc := $(addprefix $(H)/aarch64/arch/aarch64/virt/,smccc.o smccc_services.o)
+test-smccc := $(H)/unit/arch/aarch64/virt/test_smccc
+$(test-smccc): $(objs-test_smccc)
+$(test-smccc) $(objs-test_smccc): private host-flags := $(subst arch/host,arch/aarch64,$(host-flags))
+$(H)/aarch64/%.o: %.c | $(ready)
+	@mkdir -p $(@D)
+	$(call say,HOSTCC,$<)
+	$(Q)$(HOSTCC) $(host-flags) $(sanitize) -c -o $@ $<
 
 unit: $(unit-bins)
 	$(Q)$(PYTHON) tests/run_unit.py $(unit-bins)
@@ -221,4 +231,4 @@ help:
 	@cat scripts/help.txt
 
 -include $(image-objs:.o=.d) $(host-all-objs:.o=.d) $(B)/lodge.ld.d $(B)/asm-offsets.d \
-  $(shell find $(H)/unit $(H)/fuzz $(H)/tool -name '*.d' 2>/dev/null)
+  $(shell find $(H)/unit $(H)/aarch64 $(H)/fuzz $(H)/tool -name '*.d' 2>/dev/null)

@@ -20,6 +20,8 @@
 #define PSCI_INTERNAL_FAILURE (-6)
 #define PSCI_INVALID_ADDRESS (-9)
 #define PSCI_MIGRATE_NOT_NEEDED 2
+#define POWER_STATE_RESERVED UINT64_C(0xfcfe0000) // of CPU_SUSPEND's original format
+#define RESET_WARM 0                              // the only type of SYSTEM_RESET2 that has a meaning here
 
 typedef enum exit_action (*call_handler)(struct guest_frame *f);
 
@@ -40,10 +42,14 @@ static enum exit_action psci_version(struct guest_frame *f)
     return answer(f, PSCI_VERSION_1_1);
 }
 
+// Every state is a standby: a request to power down returns like one that was woken at once (5.4.4).
 static enum exit_action psci_cpu_suspend(struct guest_frame *f)
 {
     struct vcpu_exit e = {.kind = VCPU_EXIT_IDLE};
 
+    if ((uint32_t)f->x[1] & POWER_STATE_RESERVED) {
+        return answer(f, PSCI_INVALID_PARAMETERS);
+    }
     f->x[0] = PSCI_SUCCESS;
     return upcall(f, &e);
 }
@@ -122,6 +128,11 @@ static enum exit_action psci_system_reset(struct guest_frame *f)
     return upcall(f, &e);
 }
 
+static enum exit_action psci_system_reset2(struct guest_frame *f)
+{
+    return (uint32_t)f->x[1] == RESET_WARM ? psci_system_reset(f) : answer(f, PSCI_INVALID_PARAMETERS);
+}
+
 static enum exit_action psci_features(struct guest_frame *f);
 
 // By function number; `wide`: exists as SMC64 too.
@@ -133,7 +144,7 @@ static const struct psci_call {
     [0x02] = {psci_cpu_off, false},      [0x03] = {psci_cpu_on, true},
     [0x04] = {psci_affinity_info, true}, [0x06] = {psci_migrate_info, false},
     [0x08] = {psci_system_off, false},   [0x09] = {psci_system_reset, false},
-    [0x0A] = {psci_features, false},     [0x12] = {psci_system_reset, true},
+    [0x0A] = {psci_features, false},     [0x12] = {psci_system_reset2, true},
 };
 
 static const struct psci_call *psci_find(uint32_t function)
