@@ -450,6 +450,7 @@ enum status vplic_create(struct vm *vm, uint64_t base, uint64_t size, struct vir
         vplic_free(p);
         return st;
     }
+    arch_vm_hide_irq_regs(&vm->arch);
     *out = &p->chip;
     return OK;
 }

@@ -5,6 +5,7 @@
 // 2.3 and 3.10). They are decoded here and answered by the virtual controller. siselect itself the guest uses
 // untrapped, as vsiselect.
 #include <asm/isa.h>
+#include <asm/virt.h>
 
 #include "arch/riscv64/virt/exit.h"
 
@@ -15,6 +16,7 @@
 #define vsiselect_write(v) csr_write(0x250, v)
 
 #define hvictl_write(v) csr_write(0x609, v)
+#define hstateen0_write(v) csr_write(0x60C, v)
 #define HVICTL_IID_SHIFT 16
 #define HVICTL_LOWEST 255u // priority
 
@@ -80,10 +82,20 @@ void aia_save(struct guest_csrs *s)
     }
 }
 
-void aia_load(const struct guest_csrs *s)
+void aia_load(const struct arch_vcpu *av)
 {
     if (isa_has(ISA_SSAIA)) {
-        vsiselect_write(s->vsiselect);
-        aia_line(s->hvip & BIT64(IRQ_VSEI));
+        aia_allow(av->vm);
+        vsiselect_write(av->csr.vsiselect);
+        aia_line(av->csr.hvip & BIT64(IRQ_VSEI));
+    }
+}
+
+// Whether a guest has the registers at all can be said only where hstateen0 exists (Smstateen, Ssstateen). senvcfg is a
+// guest's in any case.
+void aia_allow(const struct arch_vm *vm)
+{
+    if (isa_has(ISA_SMSTATEEN) || isa_has(ISA_SSSTATEEN)) {
+        hstateen0_write(HSTATEEN_ENVCFG | (vm && vm->has_aia ? HSTATEEN_AIA : 0));
     }
 }

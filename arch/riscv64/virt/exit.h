@@ -37,7 +37,8 @@ bool aia_is_access(uint32_t insn);
 enum exit_action exit_aia(struct guest_frame *f, uint32_t insn, bool full);
 void aia_line(bool level); // of the loaded vCPU
 void aia_save(struct guest_csrs *s);
-void aia_load(const struct guest_csrs *s);
+void aia_load(const struct arch_vcpu *av);
+void aia_allow(const struct arch_vm *vm); // NULL: nobody's yet
 
 // An upcall whose answer is only whether to leave.
 enum exit_action exit_upcall(struct guest_frame *f, struct vcpu_exit *e);

@@ -111,7 +111,6 @@ static void csrs_load(const struct guest_csrs *s)
     csr_write(scounteren, s->scounteren);
     csr_write(senvcfg, s->senvcfg);
     csr_write(hvip, s->hvip);
-    aia_load(s);
 }
 
 void arch_vcpu_load(struct arch_vcpu *av)
@@ -124,6 +123,7 @@ void arch_vcpu_load(struct arch_vcpu *av)
     csr_write(hgatp, av->vm->hgatp);
     csr_write(htimedelta, av->vm->htimedelta);
     csrs_load(&av->csr);
+    aia_load(av);
     vtimer_load(av);
     fpv_take(av, cpu);
     // A vCPU that comes from another core finds here what it left long ago: its own fences did not reach it.

@@ -133,10 +133,7 @@ enum status arch_virt_enable(void)
     if (caps_found.henvcfg) {
         csr_write(henvcfg, caps_found.henvcfg);
     }
-    if (isa_has(ISA_SMSTATEEN) || isa_has(ISA_SSSTATEEN)) {
-        // hstateen0, which gcc 12 does not know: senvcfg is the guest's, and so is what an interrupt file has.
-        csr_write(0x60C, HSTATEEN_ENVCFG | (isa_has(ISA_SSAIA) ? HSTATEEN_AIA : 0));
-    }
+    aia_allow(NULL);
     if (!vtimer_by_host) {
         csr_write(vstimecmp, UINT64_MAX);
     }
@@ -153,6 +150,7 @@ enum status arch_vm_create(struct arch_vm *vm, hpa_t root, unsigned vmid)
     uint64_t hw = vmid_in_hardware(vmid, caps_found.vmid_bits);
 
     memset(vm, 0, sizeof(*vm));
+    vm->has_aia = isa_has(ISA_SSAIA);
     vm->shared_vmid = vmid_is_shared(vmid, caps_found.vmid_bits);
     vm->hgatp = caps_found.mode << SATP_MODE_SHIFT | hw << HGATP_VMID_SHIFT | root.v >> PAGE_SHIFT;
     vm->htimedelta = 0 - arch_time_now();
@@ -206,8 +204,7 @@ void arch_guest_cpu_describe(struct guest_cpu_desc *out)
     };
 }
 
-// An IMSIC's registers exist only when hstatus.VGEIN selects a guest file; the PLIC has none.
 void arch_vm_hide_irq_regs(struct arch_vm *vm)
 {
-    (void)vm;
+    vm->has_aia = false;
 }
