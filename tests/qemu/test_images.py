@@ -51,12 +51,14 @@ def damaged(kind):
     raise ValueError(kind)
 
 
-def elf(machine=FACTS["elf_machine"], address=FACTS["load_raw"], size=16, memory_size=None):
-    """The smallest ELF64: one segment, 16 bytes of code behind the headers."""
+def elf(machine=FACTS["elf_machine"], address=FACTS["load_raw"], size=16, memory_size=None, code=None):
+    """The smallest ELF64: one segment, 16 bytes of code behind the headers, or `code`."""
+    code = code or assemble(FACTS["kernel_code"]).ljust(16, b"\0")
+    size = max(size, len(code))
     head = b"\x7fELF\x02\x01\x01" + bytes(9)
     head += struct.pack("<HHIQQQIHHHHHH", 2, machine, 1, address, 64, 0, 0, 64, 56, 1, 0, 0, 0)
     head += struct.pack("<IIQQQQQQ", 1, 5, 120, address, address, size, memory_size or size, 8)
-    return head + assemble(FACTS["kernel_code"]).ljust(16, b"\0")
+    return head + code
 
 
 KINDS = ["truncated", "truncated-header", "text", "random", "empty", "too-big", "gzip-damaged", "gzip-bomb", "foreign",

@@ -4,6 +4,7 @@ import pytest
 from lodge import FACTS, Image, Machine, assemble, vm
 from scenarios import BANNER, HEARTBEAT, host, linux
 from test_firmware import u_boot
+from test_images import elf
 
 
 def test_hostile_calls():
@@ -81,4 +82,85 @@ def test_vector_registers_are_a_guests_own(qemu, cpu, smp):
     with Machine(Image("".join(vm(n, "vectors") for n in "abc") + HEARTBEAT), qemu=qemu, cpu=cpu, smp=smp) as m:
         told = [m.expect(r"\[(\w)\] vectors: (kept|lost)").groups() for _ in range(9)]
         assert {who for who, _ in told} == set("abc") and all(what == "kept" for _, what in told), told
+        m.heartbeat_goes_on("heartbeat")
+
+
+# What small kernels for QEMU's `virt` do: fixed addresses, no device tree. The UART's interrupt comes through the PLIC to
+# hart 0's S-mode context; the clock, the timer, and the test device, which ends it.
+SMALL_KERNEL = """
+    .macro say text
+    jal a0, 9f
+    .asciz "small: \\text\\n"
+    .balign 4
+9:  jal puts
+    .endm
+
+    say hello
+    li s0, 0x0C000000
+    li s1, 0x0C201000
+    li s2, 0x10000000
+    li t0, 1
+    sw t0, 40(s0)
+    li t1, 0x0C002080
+    li t0, 1 << 10
+    sw t0, (t1)
+    sw zero, (s1)
+    li t0, 2
+    sb t0, 1(s2)
+    li t0, 1 << 9
+    csrw sie, t0
+1:  wfi
+    lw s3, 4(s1)
+    beqz s3, 1b
+    lbu t0, 2(s2)
+    sb zero, 1(s2)
+    sw s3, 4(s1)
+    li t0, 10
+    bne s3, t0, wrong
+    say "source 10"
+    rdtime a0
+    li t0, 100000
+    add a0, a0, t0
+    li a7, 0x54494D45
+    li a6, 0
+    ecall
+    li t0, 1 << 5
+    csrw sie, t0
+    wfi
+    li t0, 0x101000
+    lw t1, (t0)
+    beqz t1, wrong
+    say "timer and clock"
+    li t0, 0x100000
+    li t1, 0x5555
+    sw t1, (t0)
+1:  j 1b
+wrong:
+    say wrong
+    j 1b
+
+puts:
+    li t0, 0x10000000
+1:  lbu t1, (a0)
+    beqz t1, 3f
+2:  lbu t2, 5(t0)
+    andi t2, t2, 0x20
+    beqz t2, 2b
+    sb t1, (t0)
+    addi a0, a0, 1
+    j 1b
+3:  ret
+"""
+
+
+def test_small_kernels(tmp_path):
+    """A raw image, and an ELF linked to where RAM begins: both run on QEMU's addresses alone."""
+    raw = assemble(SMALL_KERNEL)
+    files = {"raw": raw, "elf": elf(address=FACTS["ram_base"], code=raw)}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    toml = host(console="merged") + "".join(vm(n, str(tmp_path / n)) for n in files) + HEARTBEAT
+    with Machine(Image(toml), smp=1) as m:
+        m.expect_all([rf"\[{n}\] {what}" for n in files
+                      for what in ("small: source 10", "small: timer and clock", "is off")])
         m.heartbeat_goes_on("heartbeat")
