@@ -84,6 +84,7 @@ enum status stolen_share(struct vcpu *v, gpa_t at)
         return E_RANGE;
     }
     v->stolen_shared = at.v;
+    v->stolen_kept |= at.v != STOLEN_NOWHERE;
     v->stolen_sequence = 0;
     v->stolen_told = UINT64_MAX;
     stolen_update(v);
@@ -108,12 +109,12 @@ void stolen_update(struct vcpu *v)
 {
     uint64_t nanoseconds;
 
-    if ((!v->stolen_kept && v->stolen_shared == STOLEN_NOWHERE) || v->stolen_told == v->thread->wait_ticks) {
+    if (!v->stolen_kept || v->stolen_told == v->thread->wait_ticks) {
         return;
     }
     v->stolen_told = v->thread->wait_ticks;
     nanoseconds = time_to_ns(v->stolen_told - v->stolen_base);
-    if (v->stolen_kept) {
+    if (v->vm->stolen) {
         struct stolen_record *r = (struct stolen_record *)v->vm->stolen + v->index;
         atomic_store_explicit(&r->nanoseconds, nanoseconds, memory_order_relaxed);
     }

@@ -43,7 +43,7 @@ struct vcpu {
     struct timer wake_timer; // an armed guest timer of a vCPU that is not loaded
     struct vcpu_entry entry; // for the next start
     struct completion gone;  // its thread has left for good
-    bool stolen_kept;        // the guest asked for its record of stolen time
+    bool stolen_kept;        // the guest asked for a record of stolen time, ours or in its own memory
     uint64_t stolen_shared;  // where in its own memory it wants one; STOLEN_NOWHERE
     uint32_t stolen_sequence;
     uint64_t stolen_base; // thread.wait_ticks when the guest started

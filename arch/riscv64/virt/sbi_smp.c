@@ -51,7 +51,7 @@ enum exit_action sbi_ipi(struct guest_frame *f)
     if (f->x[SBI_A(6)] != 0) {
         return sbi_answer(f, SBI_ERR_NOT_SUPPORTED, 0);
     }
-    if (!sbi_harts_resolve(f->vcpu->vm, set, &harts)) {
+    if (!sbi_harts_resolve(f->vcpu->vm->present, set, &harts)) {
         return sbi_answer(f, SBI_ERR_INVALID_PARAM, 0);
     }
     sbi_send_ipis(f, harts);
@@ -76,9 +76,8 @@ static inline void hfence_vvma(uint64_t va, uint64_t asid, bool by_asid)
 __attribute__((noinline)) static void fence_self_range(const struct sbi_fence *fence)
 {
     uint64_t va = align_down(fence->start, PAGE_SIZE);
-    uint64_t pages = (fence->start - va + fence->size + PAGE_SIZE - 1) / PAGE_SIZE;
 
-    for (; pages; pages--, va += PAGE_SIZE) {
+    for (uint64_t pages = sbi_fence_pages(fence); pages; pages--, va += PAGE_SIZE) {
         hfence_vvma(va, fence->asid, fence->fn == SBI_RFENCE_VMA_ASID);
     }
 }
@@ -149,14 +148,10 @@ __attribute__((no_stack_protector)) enum exit_action sbi_rfence_ext(struct guest
     if (fence.fn > SBI_RFENCE_VMA_ASID) { // the others are for guests with guests
         return sbi_answer(f, SBI_ERR_NOT_SUPPORTED, 0);
     }
-    if (!sbi_harts_resolve(f->vcpu->vm, set, &harts)) {
+    if (!sbi_harts_resolve(f->vcpu->vm->present, set, &harts)) {
         return sbi_answer(f, SBI_ERR_INVALID_PARAM, 0);
     }
-    // Everything (size 0, or -1), and what wraps or takes long, is a full fence.
-    if (fence.size - 1 >= SBI_FENCE_RANGE_MAX || fence.start + fence.size < fence.start) {
-        fence.start = 0;
-        fence.size = UINT64_MAX;
-    }
+    sbi_fence_clamp(&fence);
     sbi_fence_harts(f, harts, &fence);
     return sbi_answer(f, SBI_SUCCESS, 0);
 }

@@ -391,65 +391,6 @@ static void test_starved_is_destroyed(void **state)
     assert_false(busy[0].executed);
 }
 
-// ---- stolen time ------------------------------------------------------------------------------------------------------
-
-static uint64_t told[2];
-
-static void note_stolen(struct arch_vcpu *av)
-{
-    struct vcpu_exit e = {.kind = VCPU_EXIT_HYPERCALL, .hypercall = {.function = VCPU_CALL_STOLEN_TIME}};
-    const uint8_t *record = vm.stolen;
-    unsigned i = told[0] != 0;
-
-    if (i == 0) {
-        assert_int_equal(av->up->exit(av, &e), VCPU_RESUME);
-        assert_true(e.hypercall.handled);
-        assert_int_equal(e.hypercall.result[0], vm.plan.stolen_base);
-    }
-    memcpy(&told[i], record + 8, sizeof(told[i]));
-    told[i]++; // 0 is "not yet"
-}
-
-static void hog_ms(void *arg)
-{
-    uint64_t end = arch_time_now() + time_from_ms(7);
-
-    (void)arg;
-    while (arch_time_now() < end) {
-        arch_cpu_relax();
-    }
-}
-
-static void steal(struct arch_vcpu *av)
-{
-    struct thread_attr thief = {.name = "thief", .entry = hog_ms, .prio = PRIO_GUEST(20)};
-
-    (void)av;
-    thread_start(thread_create(&thief)); // better: it runs before the guest's next entry
-}
-
-// What a better thread took is told in the guest's own record, and nothing else: not its own time, nor its sleep.
-static void test_stolen_time(void **state)
-{
-    struct host_step steps[] = {
-        {.kind = HOST_STEP_RUN, .ticks = SECOND / 100}, {.kind = HOST_STEP_CALL, .fn = note_stolen},
-        {.kind = HOST_STEP_CALL, .fn = steal},          {.kind = HOST_STEP_RUN, .ticks = SECOND / 100},
-        {.kind = HOST_STEP_CALL, .fn = note_stolen},
-    };
-
-    (void)state;
-    told[0] = told[1] = 0;
-    stolen_base = RAM + MIB(16);
-    make(1, 1);
-    stolen_base = 0;
-    host_guest_script(0, steps, ARRAY_SIZE(steps));
-    vm_start(&vm, &entry);
-    run_to_end();
-    assert_int_equal(told[0], 1);
-    assert_in_range(told[1], 7000000, 7100000); // ns
-    end();
-}
-
 // ---- the fault card --------------------------------------------------------------------------------------------------
 
 static void put_word(uint64_t at, uint64_t v)
@@ -565,7 +506,6 @@ int main(void)
         cmocka_unit_test(test_throttled_stops_at_once),
         cmocka_unit_test(test_throttled_pauses_and_answers_at_once),
         cmocka_unit_test(test_starved_is_destroyed),
-        cmocka_unit_test(test_stolen_time),
         cmocka_unit_test(test_fault_card),
         cmocka_unit_test(test_another_life),
         cmocka_unit_test(test_create_is_all_or_nothing),
