@@ -73,6 +73,7 @@ def test_linux_on_cpu(qemu, cpu):
     with Machine(Image(linux(more="cpus = 2") + HEARTBEAT), qemu=qemu, cpu=cpu) as m:
         m.linux_up()
         m.shell("date +year%Y", r"year\d{4}")  # a user program reads the counter itself
+        m.shell("grep -m1 isa /proc/cpuinfo", r"rv64imafdcv_" if cpu == "max" else r"rv64imafdc_")
         m.heartbeat_goes_on("heartbeat")
 
 
