@@ -116,6 +116,33 @@ static enum status svm_enable(void)
     return OK;
 }
 
+// ---- debug registers ----------------------------------------
+
+// DR0 to DR3 are not the VMCB's, unlike DR6 and DR7. Few guests use them: they are a guest's own from its first access on,
+// until another vCPU takes the CPU. While they are away, what the CPU has in them is somebody else's.
+#define DEBUG_AWAY (INTERCEPT_DR(0) | INTERCEPT_DR(1) | INTERCEPT_DR(2) | INTERCEPT_DR(3) | INTERCEPT_DR(7))
+#define DR7_ENABLES 0xFFu
+
+static void debug_take(struct svm_vcpu *sv)
+{
+    asm volatile("mov %0, %%dr0" ::"r"(sv->dr[0]));
+    asm volatile("mov %0, %%dr1" ::"r"(sv->dr[1]));
+    asm volatile("mov %0, %%dr2" ::"r"(sv->dr[2]));
+    asm volatile("mov %0, %%dr3" ::"r"(sv->dr[3]));
+    sv->vmcb->control.intercept_dr = 0;
+    sv->debugs = true;
+}
+
+static void debug_leave(struct svm_vcpu *sv)
+{
+    asm volatile("mov %%dr0, %0" : "=r"(sv->dr[0]));
+    asm volatile("mov %%dr1, %0" : "=r"(sv->dr[1]));
+    asm volatile("mov %%dr2, %0" : "=r"(sv->dr[2]));
+    asm volatile("mov %%dr3, %0" : "=r"(sv->dr[3]));
+    sv->vmcb->control.intercept_dr = DEBUG_AWAY;
+    sv->debugs = false;
+}
+
 // ---- a vCPU ----------------------------------------
 
 static const struct vmcb_seg real_mode_data = {.attr = 0x93, .limit = 0xFFFF};
@@ -127,7 +154,10 @@ static void svm_vcpu_reset(struct arch_vcpu *av)
     struct vmcb_save *s = &sv->vmcb->save;
 
     memset(sv->vmcb, 0, sizeof(*sv->vmcb));
-    c->intercept_exceptions = BIT64(18); // machine check: the host's
+    memset(sv->dr, 0, sizeof(sv->dr));
+    sv->debugs = false;
+    c->intercept_dr = DEBUG_AWAY;
+    c->intercept_exceptions = BIT64(X86_DB) | BIT64(X86_AC) | BIT64(X86_MC);
     c->intercept3 = INTERCEPT_INTR | INTERCEPT_NMI | INTERCEPT_INIT | INTERCEPT_RDPMC | INTERCEPT_CPUID |
                     INTERCEPT_INVD | INTERCEPT_HLT | INTERCEPT_INVLPGA | INTERCEPT_IOIO | INTERCEPT_MSR |
                     INTERCEPT_TASK_SWITCH | INTERCEPT_SHUTDOWN;
@@ -183,15 +213,23 @@ static void svm_vcpu_destroy(struct arch_vcpu *av)
     av->vendor = NULL;
 }
 
-// The VMCB is all there is to load.
+// The VMCB is all there is to load, but for breakpoints.
 static void svm_load(struct arch_vcpu *av)
 {
-    (void)av;
+    struct svm_vcpu *sv = av->vendor;
+
+    if (__builtin_expect((sv->vmcb->save.dr7 & DR7_ENABLES) != 0, false)) {
+        debug_take(sv);
+    }
 }
 
 static void svm_put(struct arch_vcpu *av)
 {
-    (void)av;
+    struct svm_vcpu *sv = av->vendor;
+
+    if (__builtin_expect(sv->debugs, false)) {
+        debug_leave(sv);
+    }
 }
 
 // A vCPU that comes from another CPU, or whose nested table changed, gets an identifier under which this CPU's TLB holds
@@ -236,6 +274,9 @@ static void svm_run(struct arch_vcpu *av, struct x86_exit *out)
     av->r[X86_RAX] = sv->vmcb->save.rax;
     av->r[X86_RSP] = sv->vmcb->save.rsp;
     svm_decode(sv, out);
+    if (__builtin_expect(out->kind == X86_EXIT_NOTHING && SVM_IS_DR_EXIT(out->reason), false)) {
+        debug_take(sv);
+    }
     keep_event(&sv->vmcb->control);
 }
 

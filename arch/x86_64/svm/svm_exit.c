@@ -33,6 +33,21 @@ static void decode_fault(const struct vmcb_control *c, struct x86_exit *out)
     out->fault.walk = (c->exit_info1 & NPF_WALK) != 0;
 }
 
+// DR6 tells already what it is (APM 15.12.2).
+static void decode_debug(const struct vmcb_control *c, struct x86_exit *out)
+{
+    (void)c;
+    out->exception.vector = X86_DB;
+    out->exception.error = -1;
+}
+
+static void decode_alignment(const struct vmcb_control *c, struct x86_exit *out)
+{
+    (void)c;
+    out->exception.vector = X86_AC;
+    out->exception.error = 0;
+}
+
 struct code {
     uint16_t code;
     uint8_t kind;
@@ -42,6 +57,8 @@ struct code {
 
 static const struct code codes[] = {
     {VMEXIT_INTR, X86_EXIT_INTERRUPT, 0, NULL},
+    {VMEXIT_EXCEPTION + X86_DB, X86_EXIT_EXCEPTION, 0, decode_debug},
+    {VMEXIT_EXCEPTION + X86_AC, X86_EXIT_EXCEPTION, 0, decode_alignment},
     {VMEXIT_NMI, X86_EXIT_NOTHING, 0, NULL},
     {VMEXIT_MSR, X86_EXIT_MSR, 2, decode_msr},
     {VMEXIT_IOIO, X86_EXIT_IO, 0, decode_io},
@@ -65,7 +82,10 @@ static enum x86_exit_kind other(uint64_t code)
         (code >= VMEXIT_MONITOR && code <= VMEXIT_MWAIT_COND)) {
         return X86_EXIT_UNDEFINED;
     }
-    return code == VMEXIT_INVALID ? X86_EXIT_FAILED : X86_EXIT_UNKNOWN;
+    if (SVM_IS_DR_EXIT(code)) {
+        return X86_EXIT_NOTHING;
+    }
+    return (uint32_t)code == VMEXIT_INVALID ? X86_EXIT_FAILED : X86_EXIT_UNKNOWN;
 }
 
 void svm_decode(const struct svm_vcpu *sv, struct x86_exit *out)
@@ -76,6 +96,7 @@ void svm_decode(const struct svm_vcpu *sv, struct x86_exit *out)
     out->info[0] = c->exit_info1;
     out->info[1] = c->exit_info2;
     out->length = 0;
+    out->delivering = (c->exit_int_info & EVENT_VALID) && EVENT_TYPE(c->exit_int_info) != EVENT_SOFT;
     for (unsigned i = 0; i < ARRAY_SIZE(codes); i++) {
         if (codes[i].code == c->exit_code) {
             out->kind = (enum x86_exit_kind)codes[i].kind;

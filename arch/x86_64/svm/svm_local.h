@@ -11,7 +11,12 @@ struct svm_vcpu {
     hpa_t vmcb_pa;
     uint32_t generation; // of its ASID; 0: none
     unsigned cpu;        // where that is
+    uint64_t dr[4];      // debug addresses, while they are not in the CPU
+    bool debugs;         // they are, and the guest gets at them without an exit
 };
+
+// The guest wants debug registers that are away.
+#define SVM_IS_DR_EXIT(code) ((code) >= VMEXIT_DR_FIRST && (code) <= VMEXIT_DR_LAST)
 
 // svm_exit.c: the exit in neutral words. Instructions whose length the hardware does not tell have that of their plain form: a
 // prefixed one harms only its guest.

@@ -66,6 +66,9 @@ void svm_get_segment(const struct arch_vcpu *av, enum x86_segment s, struct x86_
 
     *out = (struct x86_seg){
         .base = seg->base, .limit = seg->limit, .selector = seg->selector, .attr = seg->attr};
+    if (s == X86_SS) { // SYSRET leaves the descriptor's level as it was
+        out->attr = (uint16_t)((out->attr & ~0x60u) | (unsigned)save_of(av)->cpl << 5);
+    }
 }
 
 void svm_set_segment(struct arch_vcpu *av, enum x86_segment s, const struct x86_seg *in)

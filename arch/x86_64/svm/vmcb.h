@@ -103,7 +103,13 @@ _Static_assert(offsetof(struct vmcb, save.cr2) == 0x400 + 0x240);
 #define EVENT_TYPE(v) ((v) >> EVENT_TYPE_SHIFT & 7)
 #define EVENT_SOFT 4
 
+// intercept_dr
+#define INTERCEPT_DR(n) (0x10001u << (n)) // reads and writes
+
 // Exit codes (appendix C)
+#define VMEXIT_DR_FIRST 0x020 // reads, then writes
+#define VMEXIT_DR_LAST 0x03F
+#define VMEXIT_EXCEPTION 0x040
 #define VMEXIT_MC 0x052
 #define VMEXIT_INTR 0x060
 #define VMEXIT_NMI 0x061
@@ -126,4 +132,4 @@ _Static_assert(offsetof(struct vmcb, save.cr2) == 0x400 + 0x240);
 #define VMEXIT_MWAIT_COND 0x08C
 #define VMEXIT_XSETBV 0x08D
 #define VMEXIT_NPF 0x400
-#define VMEXIT_INVALID UINT64_MAX
+#define VMEXIT_INVALID UINT32_MAX // the upper half may be 0

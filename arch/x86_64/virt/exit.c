@@ -82,7 +82,7 @@ static enum vcpu_verdict exit_io(struct arch_vcpu *av, struct x86_exit *x)
     enum vcpu_verdict verdict;
 
     if (x->io.string) {
-        if (!x86_emulate_string_io(av, &verdict)) {
+        if (!x86_emulate_string_io(av, x, &verdict)) {
             x86_fault(av, X86_UD, -1);
         }
         return verdict;
@@ -103,6 +103,7 @@ static enum vcpu_verdict exit_msr(struct arch_vcpu *av, struct x86_exit *x)
     bool ok = x->msr.write ? x86_msr_write(av, msr, v) : x86_msr_read(av, msr, &v);
 
     if (!ok) {
+        av->done++;
         x86_fault(av, X86_GP, 0);
         return VCPU_RESUME;
     }
@@ -117,7 +118,8 @@ static enum vcpu_verdict exit_xsetbv(struct arch_vcpu *av, struct x86_exit *x)
 {
     uint64_t v = av->r[X86_RDX] << 32 | (uint32_t)av->r[X86_RAX];
 
-    if (av->r[X86_RCX] & UINT32_MAX || !fp_set_xcr0(av, v)) {
+    // Not every processor looks at the privilege level before it makes the exit.
+    if (x86_is_user(av) || av->r[X86_RCX] & UINT32_MAX || !fp_set_xcr0(av, v)) {
         x86_fault(av, X86_GP, 0);
         return VCPU_RESUME;
     }
@@ -163,16 +165,36 @@ static enum vcpu_verdict exit_unknown(struct arch_vcpu *av, struct x86_exit *x)
     return give_up(av, x, VCPU_EXIT_FAULT, "an exit that the hypervisor does not know");
 }
 
+// Delivering it, the processor may find the next one, for ever: it never comes to an instruction, and so to no interrupt of
+// the host's, if it is not made to come here each time (CVE-2015-5307, CVE-2015-8104).
+static enum vcpu_verdict exit_exception(struct arch_vcpu *av, struct x86_exit *x)
+{
+    av->done++;
+    arch_irq_take();
+    av->up->host_irq(av);
+    x86_fault(av, x->exception.vector, x->exception.error);
+    return VCPU_RESUME;
+}
+
 static enum vcpu_verdict exit_nested_fault(struct arch_vcpu *av, struct x86_exit *x)
 {
     enum vcpu_verdict verdict;
 
+    // RIP is not at an instruction that does this; and it would be delivered for ever, before any interrupt of the host's.
+    if (x->delivering) {
+        return give_up(av, x, VCPU_EXIT_FAULT,
+                       "an exception or interrupt whose stack or table is not memory");
+    }
     if (x->fault.fetch || x->fault.walk) {
         return give_up(av, x, VCPU_EXIT_FAULT,
                        x->fault.walk ? "page tables in memory that is not there"
                                      : "code in memory that is not there");
     }
-    if (!x86_emulate_fault(av, x->fault.gpa, &verdict)) {
+    if (!x86_emulate_fault(av, x, &verdict)) {
+        if (x86_is_user(av)) { // a program's mistake is not its kernel's
+            x86_fault(av, X86_UD, -1);
+            return VCPU_RESUME;
+        }
         return give_up(av, x, VCPU_EXIT_FAULT, "an instruction that is not emulated reaches for a device");
     }
     return verdict;
@@ -191,6 +213,7 @@ static const exit_handler handlers[X86_EXIT_COUNT] = {
     [X86_EXIT_NESTED_FAULT] = exit_nested_fault,
     [X86_EXIT_UNDEFINED] = exit_undefined,
     [X86_EXIT_WBINVD] = exit_skip,
+    [X86_EXIT_EXCEPTION] = exit_exception,
     [X86_EXIT_SHUTDOWN] = exit_shutdown,
     [X86_EXIT_FAILED] = exit_failed,
     [X86_EXIT_UNKNOWN] = exit_unknown,

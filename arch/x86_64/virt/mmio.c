@@ -10,7 +10,6 @@
 #include "arch/x86_64/virt/virt_local.h"
 #include "arch/x86_64/virt/x86_emulate.h"
 
-#define SEG_DPL_SHIFT 5
 #define SEG_LONG 0x200
 #define SEG_BIG 0x400
 #define FLAGS_VM BIT64(17)
@@ -18,23 +17,40 @@
 
 struct access {
     struct arch_vcpu *av;
+    const struct x86_exit *x;
     bool faulted, hint; // a nested fault at `where`; the operand may be known to be there
     uint64_t where;
     bool user;
     enum vcpu_verdict verdict;
-    bool page_fault; // at `linear`, with `error`
+    bool long_mode;
+    bool not_canonical; // an address: #GP
+    bool page_fault;    // at `linear`, with `error`
     uint64_t linear;
     uint32_t error;
 };
 
 // ---- the bus -----------------------------------------
 
+static bool is_canonical(const struct access *c, uint64_t linear)
+{
+    unsigned unused = x86_ops->get(c->av, X86_CR4) & CR4_LA57 ? 7 : 16;
+
+    return !c->long_mode || (uint64_t)((int64_t)(linear << unused) >> unused) == linear;
+}
+
+// Outside of 64-bit code addresses come back to 0 at 4 GiB.
 static bool translate(struct access *c, uint64_t linear, bool write, uint64_t *out)
 {
     uint32_t error;
 
-    // The hardware has just walked there itself.
-    if (c->hint && ((linear ^ c->where) & PAGE_MASK) == 0) {
+    linear &= c->long_mode ? UINT64_MAX : UINT32_MAX;
+    if (!is_canonical(c, linear)) {
+        c->not_canonical = true;
+        return false;
+    }
+
+    // The hardware has just walked there itself, and found the access allowed.
+    if (c->hint && ((linear ^ c->where) & PAGE_MASK) == 0 && (c->x->fault.write || !write)) {
         *out = c->where;
         return true;
     }
@@ -132,7 +148,7 @@ static bool bus_read(void *ctx, uint64_t linear, unsigned size, uint64_t *out)
     struct io_access a = {.size = (uint8_t)size};
     bool ok = access_linear(ctx, linear, &a);
 
-    *out = a.value;
+    *out = a.value & MASK64(0, 8 * size);
     return ok;
 }
 
@@ -156,6 +172,10 @@ static bool bus_port(void *ctx, uint16_t port, unsigned size, bool write, uint32
     struct vcpu_exit e = {.kind = VCPU_EXIT_PIO,
                           .pio = {.port = port, .value = *value, .size = (uint8_t)size, .write = write}};
 
+    // The processor has looked whether this very access is allowed; a nested fault is never that of a port.
+    if (c->faulted || port != c->x->io.port || size != c->x->io.size || write == c->x->io.in) {
+        return false;
+    }
     c->verdict = c->av->up->exit(c->av, &e);
     *value = e.pio.value & (uint32_t)MASK64(0, 8 * size);
     return c->verdict != VCPU_LEAVE;
@@ -217,6 +237,8 @@ static enum x86_emulate_result carry_out(struct access *c, const struct x86_insn
     }
     if (r == X86_EMULATE_DONE) {
         x86_advance(c->av, in->length);
+    } else if (c->not_canonical) {
+        x86_fault(c->av, X86_GP, 0);
     } else if (c->page_fault) {
         x86_ops->set(c->av, X86_CR2, c->linear);
         x86_fault(c->av, X86_PF, c->error);
@@ -235,11 +257,12 @@ static bool emulate(struct access *c)
     x86_ops->get_segment(av, X86_CS, &cs);
     x86_ops->get_segment(av, X86_SS, &ss);
     mode = code_mode(av, &cs);
+    c->long_mode = mode == 8;
     linear = x86_ops->get(av, X86_RIP);
     if (mode != 8) {
         linear = (linear + cs.base) & UINT32_MAX;
     }
-    c->user = (ss.attr >> SEG_DPL_SHIFT & 3) == 3;
+    c->user = x86_is_user(av);
     if (!fetch(av, linear, mode, &in)) {
         return false;
     }
@@ -247,18 +270,18 @@ static bool emulate(struct access *c)
     return carry_out(c, &in, &ss) != X86_EMULATE_UNKNOWN;
 }
 
-bool x86_emulate_fault(struct arch_vcpu *av, uint64_t where, enum vcpu_verdict *verdict)
+bool x86_emulate_fault(struct arch_vcpu *av, const struct x86_exit *x, enum vcpu_verdict *verdict)
 {
-    struct access c = {.av = av, .faulted = true, .where = where, .verdict = VCPU_RESUME};
+    struct access c = {.av = av, .x = x, .faulted = true, .where = x->fault.gpa, .verdict = VCPU_RESUME};
     bool known = emulate(&c);
 
     *verdict = c.verdict;
     return known;
 }
 
-bool x86_emulate_string_io(struct arch_vcpu *av, enum vcpu_verdict *verdict)
+bool x86_emulate_string_io(struct arch_vcpu *av, const struct x86_exit *x, enum vcpu_verdict *verdict)
 {
-    struct access c = {.av = av, .verdict = VCPU_RESUME};
+    struct access c = {.av = av, .x = x, .verdict = VCPU_RESUME};
     bool known = emulate(&c);
 
     *verdict = c.verdict;

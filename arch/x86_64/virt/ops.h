@@ -27,6 +27,7 @@ enum x86_exit_kind {
     X86_EXIT_WINDOW,       // the guest can take an interrupt now
     X86_EXIT_UNDEFINED,    // an instruction that the guest does not have: #UD
     X86_EXIT_WBINVD,       // cache maintenance without meaning here
+    X86_EXIT_EXCEPTION,    // #DB, #AC: the guest's own, not yet delivered
     X86_EXIT_SHUTDOWN,     // triple fault
     X86_EXIT_FAILED,       // the hardware refused to enter
     X86_EXIT_UNKNOWN,
@@ -38,6 +39,7 @@ struct x86_exit {
     uint32_t length;  // of the instruction, bytes; 0: unknown
     uint64_t reason;  // the vendor's number, for fault cards
     uint64_t info[2]; // likewise
+    bool delivering;  // while an exception or interrupt was delivered, which will be done again
     union {
         struct {
             uint16_t port;
@@ -47,6 +49,10 @@ struct x86_exit {
         struct {
             bool write;
         } msr;
+        struct {
+            uint8_t vector;
+            int64_t error; // negative: none
+        } exception;
         struct {
             uint64_t gpa;
             bool write, fetch;
@@ -93,6 +99,14 @@ enum x86_event {
     X86_EVENT_NMI = 2,
     X86_EVENT_EXCEPTION = 3
 };
+
+// Exceptions
+#define X86_DB 1
+#define X86_UD 6
+#define X86_GP 13
+#define X86_PF 14
+#define X86_AC 17
+#define X86_MC 18
 
 struct x86_virt_ops {
     const char *name;

@@ -9,14 +9,19 @@
 // The vendor's part; chosen once by arch_virt_probe().
 extern const struct x86_virt_ops *x86_ops;
 
-#define X86_UD 6
-#define X86_GP 13
-#define X86_PF 14
-
 // An exception at the instruction that made the exit.
 static inline void x86_fault(struct arch_vcpu *av, uint8_t vector, int64_t error)
 {
     x86_ops->inject(av, X86_EVENT_EXCEPTION, vector, error);
+}
+
+// Does the guest run one of its own programs (CPL 3)?
+static inline bool x86_is_user(const struct arch_vcpu *av)
+{
+    struct x86_seg ss;
+
+    x86_ops->get_segment(av, X86_SS, &ss);
+    return (ss.attr >> 5 & 3) == 3;
 }
 
 // The instruction is done.
@@ -49,7 +54,9 @@ struct x86_walk_for {
 bool x86_guest_access(struct arch_vcpu *av, uint64_t va, struct x86_walk_for why, uint64_t *gpa,
                       uint32_t *error);
 
-// mmio.c: the instruction at RIP, which has faulted at the guest physical address `where`, or is INS or OUTS. False: it is not
-// one that is emulated, and nothing has changed. Otherwise the guest goes on after it, in its midst, or at a page fault.
-bool x86_emulate_fault(struct arch_vcpu *av, uint64_t where, enum vcpu_verdict *verdict);
-bool x86_emulate_string_io(struct arch_vcpu *av, enum vcpu_verdict *verdict);
+// mmio.c: the instruction at RIP, which has made the exit `x`: a nested fault, or INS or OUTS. False: it is not one that is
+// emulated, and nothing has changed. Otherwise the guest goes on after it, in its midst, or at a page fault; or at the
+// instruction again, where that is no longer the one that made the exit: another vCPU may have written a new one, with which
+// the guest's own programs must not get at ports, or write, where the processor has checked something else.
+bool x86_emulate_fault(struct arch_vcpu *av, const struct x86_exit *x, enum vcpu_verdict *verdict);
+bool x86_emulate_string_io(struct arch_vcpu *av, const struct x86_exit *x, enum vcpu_verdict *verdict);
