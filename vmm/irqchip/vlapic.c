@@ -17,6 +17,8 @@
 #define DFR_FLAT_MASK 0x0FFFFFFFu
 #define ICR_PENDING 0x1000u
 #define ICR_WRITABLE 0xCDFFFu // without the delivery status
+#define ICR_ASSERT 0x4000u
+#define ICR_LEVEL 0x8000u // of no meaning but for INIT: commands are edges
 #define ICR_SELF_ONLY 1u
 #define LVT_WRITABLE 0x1F7FFu
 #define ESR_ILLEGAL_RECEIVED 0x40u
@@ -168,13 +170,12 @@ static void send(struct vlapic *a, uint64_t icr)
         .vector = (uint8_t)icr,
         .mode = icr >> 8 & 7,
         .logical = icr >> 11 & 1,
-        .level = icr >> 14 & 1,
         .wide = vlapic_is_x2apic(a),
         .destination = (uint32_t)(vlapic_is_x2apic(a) ? icr >> 32 : icr >> 56),
     };
     unsigned shorthand = icr >> 18 & 3;
 
-    if (m.mode == MODE_INIT && !m.level) {
+    if (m.mode == MODE_INIT && (icr & (ICR_LEVEL | ICR_ASSERT)) == ICR_LEVEL) {
         return; // INIT level de-assert: only for processors of the last century
     }
     if (shorthand == 0) {
@@ -294,6 +295,20 @@ static void write_icr(struct vlapic *a, uint64_t v)
     send(a, a->regs.icr);
 }
 
+// What x2APIC has not, or not to be written.
+static bool write_logical(struct vlapic *a, unsigned reg, uint32_t v)
+{
+    if (vlapic_is_x2apic(a)) {
+        return false;
+    }
+    if (reg == REG_LDR) {
+        a->regs.ldr = v & 0xFF000000;
+    } else {
+        a->regs.dfr = v | DFR_FLAT_MASK;
+    }
+    return true;
+}
+
 static bool write_more(struct vlapic *a, unsigned reg, uint64_t v)
 {
     switch (reg) {
@@ -301,7 +316,9 @@ static bool write_more(struct vlapic *a, unsigned reg, uint64_t v)
         write_icr(a, vlapic_is_x2apic(a) ? v : (a->regs.icr & MASK64(32, 32)) | (uint32_t)v);
         return true;
     case REG_ICR_HIGH:
-        a->regs.icr = (uint32_t)a->regs.icr | v << 32;
+        if (!vlapic_is_x2apic(a)) {
+            a->regs.icr = (uint32_t)a->regs.icr | v << 32;
+        }
         return !vlapic_is_x2apic(a);
     case REG_INITIAL:
         vlapic_timer_set_initial(a, (uint32_t)v);
@@ -310,7 +327,9 @@ static bool write_more(struct vlapic *a, unsigned reg, uint64_t v)
         vlapic_timer_set_divide(a, (uint32_t)v & 0xB);
         return true;
     case REG_SELF_IPI:
-        vlapic_post(a, (uint8_t)v, false, a->index);
+        if (vlapic_is_x2apic(a)) {
+            vlapic_post(a, (uint8_t)v, false, a->index);
+        }
         return vlapic_is_x2apic(a);
     default:
         return false;
@@ -334,11 +353,8 @@ static bool write_reg(struct vlapic *a, unsigned reg, uint64_t v)
         eoi(a);
         return true;
     case REG_LDR:
-        r->ldr = v & 0xFF000000;
-        return !vlapic_is_x2apic(a);
     case REG_DFR:
-        r->dfr = (uint32_t)v | DFR_FLAT_MASK;
-        return !vlapic_is_x2apic(a);
+        return write_logical(a, reg, (uint32_t)v);
     case REG_SVR:
         write_svr(a, (uint32_t)v);
         return true;
@@ -381,6 +397,9 @@ static bool write_base(struct vlapic *a, uint64_t v)
         ((old & APIC_BASE_EXTD) && mode == APIC_BASE_ENABLE) ||
         (!(old & APIC_BASE_ENABLE) && mode == (APIC_BASE_ENABLE | APIC_BASE_EXTD))) {
         return false;
+    }
+    if ((old & APIC_BASE_ENABLE) && !mode) {
+        vlapic_reset(a); // off: it forgets everything (11.4.3)
     }
     a->regs.base = (old & ~(uint64_t)(APIC_BASE_ENABLE | APIC_BASE_EXTD)) | mode;
     vlapic_drive(a);

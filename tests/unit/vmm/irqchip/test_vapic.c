@@ -213,6 +213,63 @@ static void test_switched_off(void **state)
     assert_true(asks(0));
 }
 
+#define TMR(vector) (0x180 + (vector) / 32 * 16)
+#define SELF_IPI 0x3F0
+
+// What is sent is an edge, however the command's level bits are: its end does not reach the I/O APIC.
+static void test_ipis_are_edges(void **state)
+{
+    (void)state;
+    put(0, ICR, 0x4C000 | 0x43);
+    assert_int_equal(take(0), 0x43);
+    assert_int_equal(get(0, TMR(0x43)), 0);
+}
+
+// Registers that the mode has not are not written either.
+static void test_registers_of_the_other_mode(void **state)
+{
+    uint64_t old = 0;
+
+    (void)state;
+    put(1, SELF_IPI, 0x62);
+    assert_false(asks(1));
+    assert_int_equal(take(1), -1);
+    put(1, LDR, 0x12000000);
+    assert_true(msr(1, VLAPIC_MSR_BASE, true, LAPIC | 0xC00, &old));
+    assert_false(msr(1, 0x80D, true, 0x77000000, &old));
+    assert_false(msr(1, 0x80E, true, 0, &old));
+    assert_true(msr(1, 0x830, true, UINT64_C(2) << 32 | 0x61, &old));
+    assert_false(msr(1, 0x831, true, 7, &old));
+    assert_true(msr(1, 0x830, false, 0, &old));
+    assert_int_equal(old >> 32, 2);
+}
+
+// Switched off by IA32_APIC_BASE it forgets all that it had.
+static void test_off_forgets(void **state)
+{
+    uint64_t old = 0;
+
+    (void)state;
+    self_ipi(1, 0x41);
+    assert_int_equal(take(1), 0x41);
+    self_ipi(1, 0x42);
+    put(1, TPR, 0x20);
+    put(1, LVT_TIMER, 0x50);
+    put(1, INITIAL, 1000);
+    assert_true(msr(1, VLAPIC_MSR_BASE, true, LAPIC, &old));
+    assert_false(asks(1));
+    assert_true(msr(1, VLAPIC_MSR_BASE, true, LAPIC | 0x800, &old));
+    put(1, SVR, 0x1FF);
+    host_time_advance(100000);
+    assert_false(asks(1));
+    assert_int_equal(get(1, TPR), 0);
+    assert_int_equal(get(1, LVT_TIMER), 0x10000);
+    assert_int_equal(get(1, INITIAL), 0);
+    assert_true(msr(0, VLAPIC_MSR_BASE, true, LAPIC | 0x100, &old)); // the first one stays the first
+    assert_true(msr(0, VLAPIC_MSR_BASE, false, 0, &old));
+    assert_int_equal(old, LAPIC | 0x100);
+}
+
 static void test_x2apic(void **state)
 {
     uint64_t old = 0;
@@ -375,9 +432,21 @@ static void test_any_access(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_priorities), TEST(test_illegal_vector), TEST(test_ipi),        TEST(test_switched_off),
-        TEST(test_x2apic),     TEST(test_level_input),    TEST(test_edge_input), TEST(test_message),
-        TEST(test_timer),      TEST(test_short_period),   TEST(test_deadline),   TEST(test_any_access),
+        TEST(test_priorities),
+        TEST(test_illegal_vector),
+        TEST(test_ipi),
+        TEST(test_switched_off),
+        TEST(test_x2apic),
+        TEST(test_level_input),
+        TEST(test_edge_input),
+        TEST(test_message),
+        TEST(test_ipis_are_edges),
+        TEST(test_registers_of_the_other_mode),
+        TEST(test_off_forgets),
+        TEST(test_timer),
+        TEST(test_short_period),
+        TEST(test_deadline),
+        TEST(test_any_access),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
