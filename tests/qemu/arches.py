@@ -47,6 +47,8 @@ AARCH64 = {
     },
     "lost": "mov x0, #0x30000000\nmsr vbar_el1, x0\nisb\n.4byte 0",
     "lost_place": r"exception vectors",  # why such a guest stops
+    "redteam_ends": {"lost": r"its exception vectors"},
+    "redteam_together": False,
     "exception": r"exception: vector",
     "kernel_code": "1: nop\nb 1b",
     "load_raw": 0x4008_0000,
@@ -127,6 +129,8 @@ RISCV64 = {
     },
     "lost": "li t0, 0x30000000\ncsrw stvec, t0\n.4byte 0",
     "lost_place": r"exception vectors",
+    "redteam_ends": {"lost": r"its exception vectors"},
+    "redteam_together": False,
     "exception": r"exception: scause",
     "kernel_code": "1: nop\nj 1b",
     "load_raw": 0x8020_0000,
@@ -192,9 +196,37 @@ X86_64 = {
         "unknown-call": ".code32\nmov $0x0A000000, %eax\n1: vmmcall\njmp 1b",
         "cpu-off": ".code32\ncli\n1: hlt\njmp 1b",
         "unknown-ports": ".code32\nxor %edx, %edx\n1: in %dx, %eax\nout %eax, %dx\ninc %dx\njmp 1b",
+        # Prefixed forms, whose length the hypervisor may get wrong: on in the midst of it, whatever that means.
+        "prefixed-cpuid": ".code32\n1: .byte 0x66, 0x0F, 0xA2\n.fill 5, 1, 0x90\njmp 1b",
+        "prefixed-call": ".code32\n1: .byte 0xF3, 0x0F, 0x01, 0xD9\n.fill 8, 1, 0x90\njmp 1b",
+        "prefixed-halt": ".code32\n1: .byte 0xF2, 0x2E, 0xF4\nnop\njmp 1b",
+        # The page directory is its own page tables, or a device.
+        "tables-of-themselves": ".code32\nmov $0x200000, %edi\nmov %edi, %cr3\nmov $0x200003, %eax\nmov $1024, %ecx\n"
+                                "rep stosl\nmov $0x80000001, %eax\nmov %eax, %cr0\n1: jmp 1b",
+        "tables-in-devices": ".code32\nmov $0xFED00000, %eax\nmov %eax, %cr3\nmov $0x80000001, %eax\nmov %eax, %cr0\n1: jmp 1b",
+        # By a far jump to another task's descriptor: the hypervisor does not emulate this.
+        "task-switch": ".code32\ns: lgdt 0x100000 + gdtr - s\nljmp $8, $0x100000 + f - s\nf: mov $0x18, %ax\nltr %ax\n"
+                       "ljmp $0x20, $0\ngdtr: .word 39\n.long 0x100000 + gdt - s\ngdt: .quad 0, 0x00CF9B000000FFFF, "
+                       "0x00CF93000000FFFF, 0x0000891800000067, 0x0000891900000067",
+        # Exceptions without end: the handler of #UD is undefined itself, that of #DB takes another step.
+        "exceptions": ".code32\ns: lidt 0x100000 + idtr - s\nlgdt 0x100000 + gdtr - s\nmov $0x180000, %esp\n"
+                      "ljmp $8, $0x100000 + u - s\nu: mov $0x180000, %esp\nud2\nidtr: .word 55\n.long 0x100000 + idt - s\n"
+                      "gdtr: .word 23\n.long 0x100000 + gdt - s\n.balign 8\ngdt: .quad 0, 0x00CF9B000000FFFF, "
+                      "0x00CF93000000FFFF\nidt: .quad 0, 0, 0, 0, 0, 0\n.word u - s, 8, 0x8E00, 0x10",
+        "steps": ".code32\ns: lidt 0x100000 + idtr - s\nlgdt 0x100000 + gdtr - s\nmov $0x180000, %esp\n"
+                 "ljmp $8, $0x100000 + f - s\nf: pushf\norl $0x100, (%esp)\npopf\n1: jmp 1b\n"
+                 "d: orl $0x100, 8(%esp)\niret\nidtr: .word 15\n.long 0x100000 + idt - s\n"
+                 "gdtr: .word 23\n.long 0x100000 + gdt - s\n.balign 8\ngdt: .quad 0, 0x00CF9B000000FFFF, "
+                 "0x00CF93000000FFFF\nidt: .quad 0\n.word d - s, 8, 0x8E00, 0x10",
+        # Ports and memory from their ends on: both wrap.
+        "wraps": ".code32\ncld\nmov $0xFFFF, %dx\n1: in %dx, %eax\nmov $0xFFFFFFF0, %edi\nmov $64, %ecx\nrep insl\n"
+                 "mov $-1, %ecx\nrep insb\njmp 1b",
     },
     "lost": ".code32\nud2",
     "lost_place": r"triple fault",
+    "redteam_ends": {"lost": r"triple fault", "walk": r"page tables in memory that is not there",
+                     "entry": r"the CPU refuses to enter the guest", "stack": r"an exception or interrupt whose stack"},
+    "redteam_together": True,
     # Reading where nothing is gives all ones on a PC.
     "exception": r"(?:exception: vector|crash: read 0xffffffff)",
     "kernel_code": "1: nop\njmp 1b",

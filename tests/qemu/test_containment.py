@@ -31,11 +31,12 @@ def test_spin_with_interrupts_masked():
         m.heartbeat_goes_on("victim", beats=5)
 
 
-@pytest.mark.parametrize("name", FACTS["attackers"])
-def test_raw_attacker(name):
-    toml = vm("attacker", "@OUT@/attacker.bin", "16M") + VICTIM
-    with Machine(Image(toml, {"attacker.bin": assemble(FACTS["attackers"][name])}), smp=1) as m:
-        m.expect(r"\[attacker\] starts")
+def test_raw_attackers():
+    """All at once on one core, most of them without end: the victim has its share."""
+    attackers = FACTS["attackers"]
+    toml = "".join(vm(name, f"@OUT@/{name}.bin", "16M") for name in attackers) + VICTIM
+    with Machine(Image(toml, {f"{name}.bin": assemble(code) for name, code in attackers.items()}), smp=1) as m:
+        m.expect_all([rf"\[{name}\] starts" for name in attackers])
         m.heartbeat_goes_on("victim", beats=5)
         m.never(r"(?i)panic", 1)
 
@@ -66,23 +67,35 @@ def test_on_crash_stop_shows_a_fault_card():
 
 
 def redteam_cases():
-    """The cases of guests/redteam: the names in the architecture's table."""
+    """The cases of guests/redteam that do not end it: the names in the architecture's table, or all in one boot."""
+    if FACTS["redteam_together"]:
+        return ["all"]
     cases = os.path.join(TOP, "guests", "redteam", ARCH, "cases.c")
     if not os.path.exists(cases):
         return []
     with open(cases, encoding="utf-8") as f:
-        return re.findall(r'^\s*\{"([\w-]+)",', f.read(), re.M)
+        names = re.findall(r'^\s*\{"([\w-]+)",', f.read(), re.M)
+    return [name for name in names if name not in FACTS["redteam_ends"]]
+
+
+def redteam(name, case):
+    return vm(name, "@BUILD@/guests/redteam.bin", "32M", boot="" if case == "all" else f'cmdline = "case={case}"')
 
 
 @pytest.mark.parametrize("case", redteam_cases())
 def test_redteam(case):
-    """One hostile case: defined errors for the attacker, or a fault card; nothing for the victim."""
-    toml = vm("attacker", "@BUILD@/guests/redteam.bin", "32M", boot=f'cmdline = "case={case}"') + VICTIM
-    with Machine(Image(toml), smp=2) as m:
-        if case == "lost":
-            m.expect_all([r"\[attacker\] redteam lost: ", r"guest 'attacker' stopped: its exception vectors"])
-        else:
-            m.expect(rf"\[attacker\] redteam {case}: PASS")
+    """One hostile case, or one after another: defined errors for the attacker, nothing for the victim."""
+    with Machine(Image(redteam("attacker", case) + VICTIM), smp=2) as m:
+        m.expect(r"\[attacker\] redteam: (\d+) of \1 passed" if case == "all" else rf"\[attacker\] redteam {case}: PASS")
+        m.heartbeat_goes_on("victim", beats=4)
+        m.never(r"(?i)panic", 1)
+
+
+def test_redteam_ends():
+    """What no guest can go on from: a fault card says why, at once, and the victim goes on."""
+    ends = FACTS["redteam_ends"]
+    with Machine(Image("".join(redteam(case, case) for case in ends) + VICTIM), smp=1) as m:
+        m.expect_all([rf"guest '{case}' stopped: {why}" for case, why in ends.items()])
         m.heartbeat_goes_on("victim", beats=4)
         m.never(r"(?i)panic", 1)
 

@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 from lodge import TOP, Image, Machine, cross, vm
+from test_containment import redteam
 
 
 def linked(name, tmp_path):
@@ -23,3 +24,9 @@ def test_devices_by_any_instruction(tmp_path, name):
     image = Image("[host]\nlog = \"info\"\n" + vm("probe", "@OUT@/guest.bin"), {"guest.bin": linked(name, tmp_path)})
     with Machine(image) as m:
         m.expect(r"\[probe\] MMIO is OK")
+
+
+def test_debug_registers_are_a_guests_own():
+    """Two guests on one core, each with addresses of its own in DR0 to DR3."""
+    with Machine(Image(redteam("red", "debug") + redteam("blue", "debug")), smp=1) as m:
+        m.expect_all([rf"\[{name}\] redteam debug: PASS" for name in ("red", "blue")])

@@ -246,6 +246,14 @@ bool case_mmio(void)
 
 // ---- local APIC ----
 
+// Off and on again: nothing is left of what others have made of it.
+static void apic_fresh(void)
+{
+    wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) & ~(uint64_t)(APIC_BASE_EN | APIC_BASE_EXTD));
+    wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | APIC_BASE_EN);
+    apic_enable();
+}
+
 static void apic_sweep(void)
 {
     for (uint32_t reg = 0; reg < 0x400; reg += 4) {
@@ -283,10 +291,7 @@ bool case_apic(void)
     apic_sweep();
     wrmsr(MSR_APIC_BASE, (base & ~(uint64_t)APIC_BASE_EXTD) | APIC_BASE_EN);
     apic_sweep();
-    mmio_write32(LAPIC_BASE + 0x380, 0);
-    apic_enable();
-    apic_write((enum apic_reg)0x08, 0); // TPR
-    apic_write(APIC_LVT_TIMER, LVT_MASKED);
+    apic_fresh();
     print("  %u refused\n", refused);
     return ok && refused > 0x30;
 }
@@ -335,7 +340,7 @@ bool case_apic_timer(void)
     irq_set_mask(true);
     apic_write(APIC_LVT_TIMER, 0x60000 | VECTOR_COUNTING); // reserved
     apic_write(APIC_INITIAL, 1);
-    apic_write(APIC_LVT_TIMER, LVT_MASKED);
+    apic_fresh();
     print("  %lu interrupts\n", interrupt_count);
     return interrupt_count > 10;
 }
@@ -353,6 +358,7 @@ bool case_level_storm(void)
     mmio_write32(IOAPIC_BASE + 0x10, LEVEL_TRIGGERED | VECTOR_COUNTING);
     mmio_write32(HPET_CONFIG, 0);
     mmio_write32(HPET_COUNTER, 0);
+    mmio_write32(HPET_COUNTER + 4, 0);
     mmio_write32(HPET_TIMER2, STORM_PIN << 9 | 1 << 1 | 1 << 2);
     mmio_write32(HPET_TIMER2 + 8, 1000);
     mmio_write32(HPET_TIMER2 + 12, 0);
@@ -411,9 +417,7 @@ bool case_timers(void)
         mmio_write32(IOAPIC_BASE + 0x10, LVT_MASKED);
     }
     irq_enable_line(board.uart_irq);
-    for (unsigned v = 0; v < 300; v++) { // what came meanwhile is ended unseen
-        apic_write(APIC_EOI, 0);
-    }
+    apic_fresh(); // what came meanwhile
     print("  still here\n");
     return mmio_read32(HPET) >> 16 == 0x8086;
 }
