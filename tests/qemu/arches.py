@@ -182,7 +182,7 @@ X86_64 = {
     "disk": "initrd",
 
     "machines": {"apic": ({}, r"APIC")},
-    "unable": ({"cpu": "max,svm=off"}, [r"no SVM"]),
+    "unable": ({"cpu": "max,svm=off"}, [r"neither VMX nor SVM"]),
 
     "load": 0x20_0000,
     "stub_extra": "",

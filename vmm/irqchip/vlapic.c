@@ -419,6 +419,10 @@ bool vlapic_msr(struct vlapic *a, unsigned number, bool write, uint64_t v, uint6
         }
         return true;
     }
+    if (number == VLAPIC_CR8) {
+        *old = a->regs.tpr >> 4;
+        return !write || (v <= 15 && write_reg(a, REG_TPR, v << 4));
+    }
     if (!vlapic_is_x2apic(a) || (write && number != VLAPIC_MSR_X2APIC + REG_ICR && v > UINT32_MAX)) {
         return false;
     }

@@ -77,7 +77,7 @@ static enum status svm_probe(struct virt_caps *caps)
     struct cpuid svm;
 
     if (cpuid_read(0x80000000, 0).eax < CPUID_SVM || !(cpuid_read(0x80000001, 0).ecx & CPUID81_ECX_SVM)) {
-        return refuse(caps, "this CPU has no SVM");
+        return E_NOENT;
     }
     if (rdmsr(MSR_VM_CR) & VM_CR_SVMDIS) {
         return refuse(caps, "SVM is switched off by the firmware");

@@ -126,6 +126,28 @@ static enum vcpu_verdict exit_xsetbv(struct arch_vcpu *av, struct x86_exit *x)
     return done(av, x->length);
 }
 
+// CR8 is the upper half of the local APIC's task priority.
+static enum vcpu_verdict exit_priority(struct arch_vcpu *av, struct x86_exit *x)
+{
+    struct vcpu_exit e = {.kind = VCPU_EXIT_SYSREG, .sysreg = {.number = X86_SYSREG_CR8}};
+
+    if (x->priority.write) {
+        e.sysreg.write = true;
+        e.sysreg.set = av->r[x->priority.reg];
+        e.sysreg.clear = UINT64_MAX;
+    }
+    av->up->exit(av, &e);
+    if (!e.sysreg.handled) {
+        x86_fault(av, X86_GP, 0);
+        return VCPU_RESUME;
+    }
+    if (!x->priority.write) {
+        av->r[x->priority.reg] = e.sysreg.old;
+    }
+    x86_advance(av, x->length);
+    return VCPU_RESUME;
+}
+
 static enum vcpu_verdict exit_skip(struct arch_vcpu *av, struct x86_exit *x)
 {
     return done(av, x->length);
@@ -209,6 +231,7 @@ static const exit_handler handlers[X86_EXIT_COUNT] = {
     [X86_EXIT_IO] = exit_io,
     [X86_EXIT_MSR] = exit_msr,
     [X86_EXIT_XSETBV] = exit_xsetbv,
+    [X86_EXIT_PRIORITY] = exit_priority,
     [X86_EXIT_WINDOW] = exit_nothing,
     [X86_EXIT_NESTED_FAULT] = exit_nested_fault,
     [X86_EXIT_UNDEFINED] = exit_undefined,

@@ -23,6 +23,7 @@ enum x86_exit_kind {
     X86_EXIT_IO,
     X86_EXIT_MSR,
     X86_EXIT_XSETBV,
+    X86_EXIT_PRIORITY,     // MOV to or from CR8, the task priority
     X86_EXIT_NESTED_FAULT, // EPT violation, nested page fault
     X86_EXIT_WINDOW,       // the guest can take an interrupt now
     X86_EXIT_UNDEFINED,    // an instruction that the guest does not have: #UD
@@ -53,6 +54,10 @@ struct x86_exit {
             uint8_t vector;
             int64_t error; // negative: none
         } exception;
+        struct {
+            bool write;
+            uint8_t reg; // enum x86_reg
+        } priority;
         struct {
             uint64_t gpa;
             bool write, fetch;
@@ -111,7 +116,7 @@ enum x86_event {
 struct x86_virt_ops {
     const char *name;
     const struct pt_format *format;
-    // Can this CPU do it? The text says why not. Boot CPU.
+    // Can this CPU do it? Boot CPU. E_NOENT: it is no such CPU. E_UNSUPPORTED: the text says why not.
     enum status (*probe)(struct virt_caps *caps);
     enum status (*enable)(void);
     // vendor, with the reset state of a processor after INIT. Worker thread, interrupts on.
@@ -139,4 +144,4 @@ struct x86_virt_ops {
     void (*clear_shadow)(struct arch_vcpu *av); // the instruction that MOV SS or STI protects is done
 };
 
-extern const struct x86_virt_ops svm_ops;
+extern const struct x86_virt_ops svm_ops, vmx_ops;

@@ -39,16 +39,16 @@ static _Noreturn void stop_here(const char *why)
 
 enum status arch_virt_probe(struct virt_caps *caps)
 {
-    static const struct x86_virt_ops *const vendors[] = {&svm_ops};
-    enum status s = E_UNSUPPORTED;
+    static const struct x86_virt_ops *const vendors[] = {&vmx_ops, &svm_ops};
+    enum status s = E_NOENT;
 
     *caps = (struct virt_caps){0};
-    for (unsigned i = 0; i < ARRAY_SIZE(vendors) && s != OK; i++) {
-        s = vendors[i]->probe(caps);
+    for (unsigned i = 0; i < ARRAY_SIZE(vendors) && s == E_NOENT; i++) {
         x86_ops = vendors[i];
+        s = vendors[i]->probe(caps);
     }
     if (s != OK) {
-        stop_here(caps->text);
+        stop_here(s == E_NOENT ? "this CPU has neither VMX nor SVM" : caps->text);
     }
     caps->vmid_count = VMS_MAX;
     return OK;

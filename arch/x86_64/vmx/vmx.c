@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Intel VMX (Intel SDM vol. 3C, chapters 23 to 28): probing, turning on, a vCPU's life, entering. Needed are EPT, unrestricted
+// guests and switching of EFER and PAT, which came together with the first CPUs of 2010; what else a CPU may lack has a
+// software path.
+#include <stdio.h>
+#include <string.h>
+
+#include "arch/cpu.h"
+#include "arch/mmu.h"
+#include "arch/x86_64/vmx/vmx_local.h"
+#include "kernel/cpu/cpu.h"
+#include "kernel/mm/page.h"
+#include "kernel/mm/pool.h"
+#include "kernel/mm/pt_format.h"
+
+#define CPUID1_ECX_VMX BIT64(5)
+#define VPID_LAST 0xFFFFu
+#define MAP_WRITE 2048 // of the MSR bitmap: reads are in its first half
+#define MAP_HIGH 1024
+#define LEVEL_1G 1
+
+// One of each CPU.
+struct vmx_cpu {
+    uint32_t next_vpid;
+    uint32_t generation; // of VPIDs: 0 is never a vCPU's
+};
+
+static struct vmx_cpu cpus[CPU_MAX];
+uint32_t vmx_controls[VMX_CONTROL_COUNT];
+unsigned vmx_physical_bits;
+static uint64_t ept_caps;
+static uint32_t revision;
+static void *msr_bitmap;
+static struct pt_format ept; // less what the CPU lacks
+
+bool vmx_enter(uint64_t r[X86_REG_COUNT], bool launched);
+
+// ---- the machine ----------------------------------------
+
+static const struct vmx_wish wishes[VMX_CONTROL_COUNT] = {
+    [VMX_PIN] = {.required = PIN_INTERRUPT | PIN_NMI},
+    [VMX_PRIMARY] = {.required = PRIMARY_TSC_OFFSET | PRIMARY_HLT | PRIMARY_MWAIT | PRIMARY_RDPMC |
+                                 PRIMARY_CR8_LOAD | PRIMARY_CR8_STORE | PRIMARY_IO | PRIMARY_MSR_BITMAP |
+                                 PRIMARY_MONITOR | PRIMARY_SECONDARY,
+                     .unwanted = PRIMARY_CR3_LOAD | PRIMARY_CR3_STORE | PRIMARY_WINDOW},
+    [VMX_SECONDARY] = {.required = SECONDARY_EPT | SECONDARY_UNRESTRICTED,
+                       .optional = SECONDARY_RDTSCP | SECONDARY_VPID | SECONDARY_WBINVD},
+    [VMX_EXIT] = {.required = EXIT_SAVE_DEBUG | EXIT_HOST_64 | EXIT_SAVE_PAT | EXIT_LOAD_PAT |
+                              EXIT_SAVE_EFER | EXIT_LOAD_EFER},
+    [VMX_ENTRY] = {.required = ENTRY_LOAD_DEBUG | ENTRY_LOAD_PAT | ENTRY_LOAD_EFER,
+                   .unwanted = ENTRY_GUEST_64},
+};
+
+static enum status refuse(struct virt_caps *caps, const char *why)
+{
+    snprintf(caps->text, sizeof(caps->text), "%s", why);
+    return E_UNSUPPORTED;
+}
+
+static bool choose_controls(void)
+{
+    static const uint32_t plain[] = {MSR_VMX_PIN, MSR_VMX_PRIMARY, MSR_VMX_SECONDARY, MSR_VMX_EXIT,
+                                     MSR_VMX_ENTRY};
+    static const uint32_t exact[] = {MSR_VMX_TRUE_PIN, MSR_VMX_TRUE_PRIMARY, MSR_VMX_SECONDARY,
+                                     MSR_VMX_TRUE_EXIT, MSR_VMX_TRUE_ENTRY};
+    const uint32_t *msrs = rdmsr(MSR_VMX_BASIC) & VMX_BASIC_TRUE ? exact : plain;
+
+    for (unsigned i = 0; i < VMX_CONTROL_COUNT; i++) {
+        // The secondary controls' MSR exists when the primary ones have the bit.
+        if (!vmx_controls_fit(&wishes[i], rdmsr(msrs[i]), &vmx_controls[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool choose_ept(void)
+{
+    ept_caps = rdmsr(MSR_VMX_EPT_VPID);
+    ept = pt_x86_ept;
+    if (!(ept_caps & EPT_CAP_1G)) {
+        ept.leaf_levels &= (uint8_t) ~(1u << LEVEL_1G);
+    }
+    if (!(ept_caps & EPT_CAP_INVVPID) || !(ept_caps & EPT_CAP_INVVPID_ALL)) {
+        vmx_controls[VMX_SECONDARY] &= ~SECONDARY_VPID;
+    }
+    return (ept_caps & EPT_CAP_WALK4) && (ept_caps & EPT_CAP_WB) && (ept_caps & EPT_CAP_2M) &&
+           (ept_caps & EPT_CAP_INVEPT) && (ept_caps & (EPT_CAP_INVEPT_ONE | EPT_CAP_INVEPT_ALL));
+}
+
+// Registers that the guest reaches without an exit; every other access leaves it.
+static void open_msr(uint32_t msr)
+{
+    uint8_t *map = (uint8_t *)msr_bitmap + (msr < 0x2000 ? 0 : MAP_HIGH);
+    uint32_t bit = msr & 0x1FFF;
+
+    map[bit / 8] &= (uint8_t) ~(1u << bit % 8);
+    map[MAP_WRITE + bit / 8] &= (uint8_t) ~(1u << bit % 8);
+}
+
+static enum status make_msr_bitmap(void)
+{
+    static const uint32_t open[] = {0x174,     0x175,      0x176,       MSR_STAR,    MSR_LSTAR,
+                                    MSR_CSTAR, MSR_SFMASK, MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE};
+
+    msr_bitmap = page_alloc(0);
+    if (!msr_bitmap) {
+        return E_NOMEM;
+    }
+    memset(msr_bitmap, 0xFF, PAGE_SIZE);
+    for (unsigned i = 0; i < ARRAY_SIZE(open); i++) {
+        open_msr(open[i]);
+    }
+    return OK;
+}
+
+static enum status vmx_probe(struct virt_caps *caps)
+{
+    uint64_t feature;
+
+    if (!(cpuid_read(1, 0).ecx & CPUID1_ECX_VMX)) {
+        return E_NOENT;
+    }
+    feature = rdmsr(MSR_FEATURE_CONTROL);
+    if ((feature & FEATURE_CONTROL_LOCK) && !(feature & FEATURE_CONTROL_VMX)) {
+        return refuse(caps, "VMX is switched off by the firmware");
+    }
+    if (!choose_controls() || !choose_ept()) {
+        return refuse(caps, "VMX without EPT, unrestricted guests or switching of EFER and PAT");
+    }
+    revision = (uint32_t)(rdmsr(MSR_VMX_BASIC) & VMX_BASIC_REVISION);
+    vmx_physical_bits = cpuid_read(0x80000008, 0).eax & 0xFF;
+    caps->ipa_bits = vmx_physical_bits < 48 ? vmx_physical_bits : 48;
+    caps->name = "VMX";
+    snprintf(caps->text, sizeof(caps->text), "EPT%s, unrestricted guests%s",
+             ept_caps & EPT_CAP_1G ? " with 1 GiB pages" : "",
+             vmx_controls[VMX_SECONDARY] & SECONDARY_VPID ? ", VPID" : "");
+    return make_msr_bitmap();
+}
+
+static void *region_alloc(void)
+{
+    void *page = page_alloc_zeroed(0);
+
+    if (page) {
+        memcpy(page, &revision, sizeof(revision));
+    }
+    return page;
+}
+
+static enum status vmx_enable(void)
+{
+    void *region = region_alloc();
+    uint64_t feature = rdmsr(MSR_FEATURE_CONTROL), pa;
+
+    if (!region) {
+        return E_NOMEM;
+    }
+    if (!(feature & FEATURE_CONTROL_LOCK)) {
+        wrmsr(MSR_FEATURE_CONTROL, feature | FEATURE_CONTROL_LOCK | FEATURE_CONTROL_VMX);
+    }
+    creg_write(cr4, creg_read(cr4) | CR4_VMXE);
+    pa = arch_virt_to_phys(region).v;
+    asm goto("vmxon %0\n\tjbe %l[refused]" ::"m"(pa) : "cc", "memory" : refused);
+    cpus[this_cpu()->index].next_vpid = VPID_LAST + 1; // the first vCPU begins a generation
+    return OK;
+refused:
+    page_free(region, 0);
+    return E_UNSUPPORTED;
+}
+
+// ---- a vCPU ----------------------------------------
+
+static void vmx_vcpu_reset(struct arch_vcpu *av)
+{
+    unsigned long state = vmcs_acquire(av);
+
+    vmx_setup(av, arch_virt_to_phys(msr_bitmap));
+    vmcs_release(av, state);
+}
+
+static enum status vmx_vcpu_create(struct arch_vcpu *av)
+{
+    struct vmx_vcpu *vv = pool_alloc(sizeof(*vv));
+
+    if (!vv) {
+        return E_NOMEM;
+    }
+    *vv = (struct vmx_vcpu){.vmcs = region_alloc()};
+    if (!vv->vmcs) {
+        pool_free(vv, sizeof(*vv));
+        return E_NOMEM;
+    }
+    vv->vmcs_pa = arch_virt_to_phys(vv->vmcs);
+    asm volatile("vmclear %0" ::"m"(vv->vmcs_pa.v) : "cc", "memory");
+    av->vendor = vv;
+    vmx_vcpu_reset(av);
+    return OK;
+}
+
+static void vmx_vcpu_destroy(struct arch_vcpu *av)
+{
+    struct vmx_vcpu *vv = vmx_of(av);
+
+    memset(vv->vmcs, 0, PAGE_SIZE); // registers of a guest do not linger
+    page_free(vv->vmcs, 0);
+    pool_free(vv, sizeof(*vv));
+    av->vendor = NULL;
+}
+
+// ---- address spaces ----------------------------------------
+
+struct invalidation {
+    uint64_t what, zero;
+};
+
+static void invept(uint64_t eptp)
+{
+    struct invalidation d = {.what = eptp};
+    uint64_t type = ept_caps & EPT_CAP_INVEPT_ONE ? INVEPT_ONE : INVEPT_ALL;
+
+    asm volatile("invept %0, %1" ::"m"(d), "r"(type) : "cc", "memory");
+}
+
+// When there are no more identifiers, all are forgotten and they start again.
+static void give_vpid(struct vmx_vcpu *vv, struct vmx_cpu *c)
+{
+    if (c->next_vpid > VPID_LAST) {
+        struct invalidation d = {0};
+
+        c->next_vpid = 1; // 0 is the host's
+        c->generation++;
+        asm volatile("invvpid %0, %1" ::"m"(d), "r"((uint64_t)INVVPID_ALL) : "cc", "memory");
+    }
+    vmcs_write(VMCS_VPID, c->next_vpid++);
+    vv->generation = c->generation;
+}
+
+// What this CPU remembers of the nested table is forgotten when that has changed, and when the vCPU comes from elsewhere: others
+// may have changed it meanwhile. A vCPU that comes gets an identifier under which this CPU knows nothing.
+static void refresh(struct arch_vcpu *av, struct vmx_vcpu *vv, unsigned cpu)
+{
+    uint32_t changes = atomic_load_explicit(&av->vm->flush_count, memory_order_acquire);
+    bool moved = vv->cpu != cpu;
+
+    if (moved || av->flushed != changes) {
+        invept(av->vm->root.v | EPTP_WB | EPTP_WALK4);
+        av->flushed = changes;
+        vv->cpu = cpu;
+    }
+    if ((vmx_controls[VMX_SECONDARY] & SECONDARY_VPID) && (moved || vv->generation != cpus[cpu].generation)) {
+        give_vpid(vv, &cpus[cpu]);
+    }
+}
+
+static void vmx_load(struct arch_vcpu *av)
+{
+    struct vmx_vcpu *vv = vmx_of(av);
+
+    vmcs_load(vv);
+    vmx_load_kept(vv);
+    vmx_setup_host();
+}
+
+static void vmx_put(struct arch_vcpu *av)
+{
+    struct vmx_vcpu *vv = vmx_of(av);
+
+    vmx_save_kept(vv);
+    vmcs_clear(vv);
+}
+
+// ---- events ----------------------------------------
+
+// In real mode exceptions have no error code (26.2.1.3).
+void vmx_inject(struct arch_vcpu *av, enum x86_event type, uint8_t vector, int64_t error)
+{
+    struct vmx_vcpu *vv = vmx_of(av);
+
+    vv->event = EVENT_VALID | (uint32_t)type << EVENT_TYPE_SHIFT | vector;
+    if (error >= 0 && (vmcs_read(VMCS_GUEST_CR0) & CR0_PE)) {
+        vv->event |= EVENT_ERROR;
+        vv->event_error = (uint32_t)error;
+    }
+}
+
+static bool vmx_can_interrupt(const struct arch_vcpu *av)
+{
+    return !vmx_of(av)->event && (vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_IF) &&
+           !(vmcs_read(VMCS_GUEST_SHADOW) & (SHADOW_STI | SHADOW_MOV_SS));
+}
+
+static void vmx_want_window(struct arch_vcpu *av, bool want)
+{
+    struct vmx_vcpu *vv = vmx_of(av);
+
+    if (vv->window != want) {
+        vv->window = want;
+        vv->primary ^= PRIMARY_WINDOW;
+        vmcs_write(VMCS_PRIMARY_CONTROLS, vv->primary);
+    }
+}
+
+void vmx_clear_shadow(struct arch_vcpu *av)
+{
+    uint64_t shadow = vmcs_read(VMCS_GUEST_SHADOW);
+
+    (void)av;
+    if (shadow & (SHADOW_STI | SHADOW_MOV_SS)) {
+        vmcs_write(VMCS_GUEST_SHADOW, shadow & ~(uint64_t)(SHADOW_STI | SHADOW_MOV_SS));
+    }
+}
+
+static void put_event(struct vmx_vcpu *vv)
+{
+    if (vv->event) {
+        vmcs_write(VMCS_ENTRY_EVENT, vv->event);
+        if (vv->event & EVENT_ERROR) {
+            vmcs_write(VMCS_ENTRY_EVENT_ERROR, vv->event_error);
+        }
+    }
+}
+
+// An event whose delivery the exit interrupted is delivered again. One that an instruction asked for comes by itself: RIP is
+// still at the instruction. True: there was one.
+static bool keep_event(struct vmx_vcpu *vv)
+{
+    uint32_t e = (uint32_t)vmcs_read(VMCS_VECTORING_EVENT);
+
+    vv->event = 0;
+    if (!(e & EVENT_VALID)) {
+        return false;
+    }
+    if (EVENT_TYPE(e) < EVENT_SOFT) {
+        vv->event = e;
+        vv->event_error = (uint32_t)vmcs_read(VMCS_VECTORING_ERROR);
+    }
+    return true;
+}
+
+// ---- running ----------------------------------------
+
+static void describe_exit(struct arch_vcpu *av, struct vmx_vcpu *vv, struct x86_exit *out)
+{
+    struct vmx_exit in = {.reason = (uint32_t)vmcs_read(VMCS_EXIT_REASON), .vectoring = keep_event(vv)};
+
+    in.length = (uint32_t)vmcs_read(VMCS_EXIT_LENGTH);
+    in.qualification = vmcs_read(VMCS_EXIT_QUALIFICATION);
+    if (in.reason == REASON_EPT_VIOLATION) {
+        in.gpa = vmcs_read(VMCS_GUEST_PHYSICAL);
+    }
+    if (!vmx_intercept(av, &in, out)) {
+        vmx_decode(&in, out);
+    }
+}
+
+static void vmx_run(struct arch_vcpu *av, struct x86_exit *out)
+{
+    struct vmx_vcpu *vv = vmx_of(av);
+
+    refresh(av, vv, this_cpu()->index);
+    put_event(vv);
+    vmcs_write(VMCS_GUEST_RSP, av->r[X86_RSP]);
+    if (!vmx_enter(av->r, vv->launched)) {
+        *out = (struct x86_exit){.kind = X86_EXIT_FAILED, .reason = vmcs_read(VMCS_INSTRUCTION_ERROR)};
+        return;
+    }
+    vv->launched = true;
+    av->r[X86_RSP] = vmcs_read(VMCS_GUEST_RSP);
+    describe_exit(av, vv, out);
+}
+
+const struct x86_virt_ops vmx_ops = {
+    .name = "VMX",
+    .format = &ept,
+    .probe = vmx_probe,
+    .enable = vmx_enable,
+    .vcpu_create = vmx_vcpu_create,
+    .vcpu_destroy = vmx_vcpu_destroy,
+    .vcpu_reset = vmx_vcpu_reset,
+    .load = vmx_load,
+    .put = vmx_put,
+    .enter = vmx_run,
+    .get = vmx_get,
+    .set = vmx_set,
+    .get_segment = vmx_get_segment,
+    .set_segment = vmx_set_segment,
+    .get_msr = vmx_get_msr,
+    .set_msr = vmx_set_msr,
+    .inject = vmx_inject,
+    .can_interrupt = vmx_can_interrupt,
+    .want_window = vmx_want_window,
+    .clear_shadow = vmx_clear_shadow,
+};
