@@ -15,6 +15,7 @@ declare -A PACKAGES=(
     [aarch64]="qemu-system-arm:qemu-system-aarch64"
     [riscv64]="qemu-system-riscv|qemu-system-misc:qemu-system-riscv64 opensbi:/usr/lib/riscv64-linux-gnu/opensbi"
     [x86_64]="qemu-system-x86:qemu-system-x86_64 bochs:bochs bochsbios:/usr/share/bochs/BIOS-bochs-latest
+              vgabios:/usr/share/vgabios/vgabios.bin
               grub-pc-bin:/usr/lib/grub/i386-pc grub-common:grub-mkrescue xorriso:xorriso"
     [host]=""
     [tests]="libcmocka-dev:/usr/include/cmocka.h python3-pytest:/usr/lib/python3/dist-packages/pytest

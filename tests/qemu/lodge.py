@@ -221,6 +221,7 @@ class Machine:
     the installed one. `board`: what board.qemu takes, in lower case: gic=2, virt=False, aia="aplic", aia_guests=2."""
     log_path = None   # set by conftest.py for each test
     alive = []
+    script = "qemu"   # of scripts/
 
     def __init__(self, image=None, *, smp=2, mem="1G", cpu=None, disk=None, initrd=None, append=None, machine=None,
                  kernel=None, extra="", limit=MACHINE_LIMIT, qemu=None, **board):
@@ -234,7 +235,7 @@ class Machine:
         self.log = open(Machine.log_path, "a", encoding="utf-8", errors="replace")
         self.log.write(f"---- smp={smp} mem={mem} cpu={cpu} qemu={qemu} {board} {extra}\n")
         self.end = time.monotonic() + limit * SCALE
-        self.qemu = pexpect.spawn(os.path.join(TOP, "scripts", "qemu"), ["run", BUILD], cwd=TOP, env=env,
+        self.qemu = pexpect.spawn(os.path.join(TOP, "scripts", self.script), ["run", BUILD], cwd=TOP, env=env,
                                   encoding="utf-8", codec_errors="replace", dimensions=(50, 400), timeout=LIMIT * SCALE,
                                   preexec_fn=die_with_parent, echo=False, maxread=65536, searchwindowsize=32768)
         self.qemu.logfile_read = self.log
@@ -340,3 +341,17 @@ class Machine:
         first = int(self.expect(pattern, timeout=timeout).group(1))
         while int(self.expect(pattern, timeout=timeout).group(1)) < first + beats:
             pass
+
+
+class Bochs(Machine):
+    """The same under Bochs: an Intel CPU with VMX, about a hundredth of QEMU's speed, no disk (`disk` comes as an initrd)."""
+    script = "bochs"
+
+    def __init__(self, image, **options):
+        self.folder = Machine.log_path.removesuffix(".log") + ".bochs"
+        os.environ["LODGE_BOCHS_DIR"] = self.folder
+        super().__init__(image, smp=1, **{"mem": "512M", **options})
+
+    def kill(self):
+        super().kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
