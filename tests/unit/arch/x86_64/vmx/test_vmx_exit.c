@@ -70,11 +70,11 @@ static void test_faults(void **state)
     (void)state;
     assert_int_equal(r.kind, X86_EXIT_NESTED_FAULT);
     assert_int_equal(r.fault.gpa, 0xFEC00010);
-    assert_true(!r.fault.write && !r.fault.fetch && !r.fault.walk && !r.fault.event);
+    assert_true(!r.fault.write && !r.fault.fetch && !r.fault.walk && !r.delivering);
     assert_true(w.fault.write && !w.fault.walk);
     assert_true(violation(0x184, false).fault.fetch);
     assert_true(violation(0x081, false).fault.walk);
-    assert_true(violation(0x182, true).fault.event);
+    assert_true(violation(0x182, true).delivering);
 }
 
 static void test_what_a_guest_has_not(void **state)
