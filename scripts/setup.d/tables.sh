@@ -85,4 +85,4 @@ declare -A KERNEL_FILE=([aarch64]=vmlinuz [riscv64]=vmlinux [x86_64]=vmlinuz)
 # Loaded by guests/debian/init in this order. Those a kernel has built in are left out.
 GUEST_MODULES="virtio_mmio virtio_blk failover net_failover virtio_net virtio-rng
     vsock vmw_vsock_virtio_transport_common vmw_vsock_virtio_transport
-    nls_cp437 nls_ascii nls_utf8 fat vfat"
+    nls_cp437 nls_ascii nls_utf8 fat vfat arm_smccc_trng"

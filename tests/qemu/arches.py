@@ -59,7 +59,9 @@ AARCH64 = {
     # What a guest sees.
     "status": r"GICv3, RAM at 0x40000000",
     "board": [("cat /proc/device-tree/compatible", r"dummy-virt"), ("cat /proc/interrupts", r"GICv3|arch_timer"),
-              ("dmesg | grep -i psci", r"PSCIv1\.\d detected in firmware"), ("cat /sys/class/rtc/rtc0/name", r"pl031")],
+              ("dmesg | grep -i psci", r"PSCIv1\.\d detected in firmware"), ("cat /sys/class/rtc/rtc0/name", r"pl031"),
+              ("cat /sys/class/misc/hw_random/rng_available", r"smccc_trng"),
+              ("head -c 64 /dev/hwrng | wc -c", r"\b64\b")],
     "not_on_board": ["pl061@9030000", "gpio-keys", "pcie@10000000", "fw-cfg@9020000", "flash@0", "pmu",
                      "platform-bus@c000000", "intc@8000000/its@8080000", "cpus/cpu-map"],
     # How it sees that others had its CPUs: the eighth number is not 0.
