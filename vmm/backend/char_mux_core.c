@@ -9,7 +9,8 @@
 
 #include "vmm/backend/char_mux_screen.h"
 
-#define ECHO_MS 20    // an unfinished line of the guest with the input is shown after so long a pause
+// A guest that others interrupt, a few slices long, has not paused.
+#define ECHO_MS 60    // an unfinished line of the guest with the input is shown after so long a pause
 #define RESHOW_MS 100 // ... and shown again after somebody broke it and the screen is quiet
 #define PARK_MS 500   // an unfinished line of another guest is shown once after so long
 #define TURN_MAX 256  // bytes of one guest before it is the next one's turn

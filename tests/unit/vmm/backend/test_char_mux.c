@@ -166,7 +166,7 @@ static void prompt_after_a_pause_then_silence(void **state)
     (void)state;
     wire_len = 0;
     say(0, "~ # ");
-    run_ms(19);
+    run_ms(59);
     assert_int_equal(wire_len, 0);
     run_ms(4);
     assert_true(seen("[linux] ~ # "));
