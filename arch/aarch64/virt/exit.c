@@ -26,6 +26,7 @@ static enum exit_action exit_fp(struct guest_frame *f, uint64_t esr, bool full)
     (void)esr;
     (void)full;
     fp_use(f->vcpu);
+    count_done(f);
     return EXIT_RESUME;
 }
 
