@@ -192,7 +192,7 @@ static void run_share(void)
             print(" %lu", now - before[i]);
             before[i] = now;
         }
-        print("\n");
+        print(".\n"); // a whole line ends so
     }
 }
 

@@ -53,7 +53,7 @@ def test_more_vcpus_than_cores():
     """Twelve vCPUs that never sleep on two cores: all get on."""
     with Machine(Image(crowd("a", "share", cpus=6) + crowd("b", "share", cpus=6)), smp=2) as m:
         for name in "ab":
-            m.expect(rf"\[{name}\] crowd share (?!1:)\d+:((?: \d+){{6}})\r")
+            m.expect(rf"\[{name}\] crowd share (?!1:)\d+:((?: \d+){{6}})\.")
             counts = [int(n) for n in m.qemu.match.group(1).split()]
             assert all(counts), counts
 
@@ -105,15 +105,12 @@ def test_equal_guests_of_a_crowd():
 
 def shares(m, names, seconds=4):
     """How many loops each did in the same seconds; the first is not counted."""
-    total = dict.fromkeys(names, 0)
-    seen = dict.fromkeys(names, 0)
-    while any(n < seconds for n in seen.values()):
-        match = m.expect(r"\[(\w+)\] crowd share (\d+): (\d+)\r")
-        name, second = match.group(1), int(match.group(2))
-        if name in total and 1 < second <= seconds + 1:
-            total[name] += int(match.group(3))
-            seen[name] += 1
-    return total
+    loops = {name: {} for name in names}
+    while any(len(done) < seconds for done in loops.values()):
+        name, second, count = m.expect(r"\[(\w+)\] crowd share (\d+): (\d+)\.").groups()
+        if name in loops and 1 < int(second) <= seconds + 1:
+            loops[name][int(second)] = int(count)
+    return {name: sum(done.values()) for name, done in loops.items()}
 
 
 def test_equals_share_alike():
