@@ -273,7 +273,7 @@ static inline bool charge(struct run_queue *rq, struct thread *t, uint64_t now)
 }
 
 __attribute__((always_inline)) static inline void switch_to(struct cpu *cpu, struct thread *prev,
-                                                           struct thread *next, uint64_t now)
+                                                            struct thread *next, uint64_t now)
 {
     struct run_queue *rq = cpu->rq;
 

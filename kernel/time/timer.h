@@ -28,11 +28,11 @@ struct timer {
 
 // A CPU's timers (kernel/time/timer.c).
 struct timer_queue {
-    struct spinlock lock;         // protects list, and node, deadline and cpu of the timers in it
-    struct list_node list;        // sorted, earliest first
+    struct spinlock lock;          // protects list, and node, deadline and cpu of the timers in it
+    struct list_node list;         // sorted, earliest first
     _Atomic(struct timer *) place; // one more timer
-    uint64_t place_at;            // own CPU only: its deadline
-    uint64_t programmed;          // own CPU only: when the hardware timer fires, UINT64_MAX when it does not
+    uint64_t place_at;             // own CPU only: its deadline
+    uint64_t programmed;           // own CPU only: when the hardware timer fires, UINT64_MAX when it does not
     _Atomic(struct timer *) running; // its callback is being called
 };
 
@@ -77,8 +77,7 @@ static inline void timer_cancel(struct timer *t)
 {
     // On its own CPU a callback that runs is the caller itself, or was interrupted by nobody; only from elsewhere does the order
     // matter, which is the other function's business.
-    if (atomic_load_explicit(&t->armed, memory_order_relaxed) != TIMER_IDLE ||
-        t->cpu != this_cpu()->index) {
+    if (atomic_load_explicit(&t->armed, memory_order_relaxed) != TIMER_IDLE || t->cpu != this_cpu()->index) {
         timer_cancel_armed(t);
     }
 }
