@@ -56,7 +56,7 @@ core-objs  := $(filter-out $(OUT)/embed.o,$(image-objs))
 host-lib   := $(H)/liblodge.a
 
 # ---- image -------------------------------------------------------------------------------------------------------
-.PHONY: all image run disk test check unit qemu-test selftest soak fuzz setup clean help guests vmconf
+.PHONY: all image run disk iso test check unit qemu-test selftest soak fuzz setup clean help guests vmconf
 all image: $(OUT)/lodge.bin $(OUT)/lodge.elf
 ready := $(DEPS)/.ready
 
@@ -139,6 +139,11 @@ run: image $(if $(DISK),,disk)
 
 disk: $(H)/vmconf guests
 	$(Q)scripts/make_disk $(H)/vmconf $(B) $(CONFIG)
+
+iso: $(OUT)/lodge.iso
+$(OUT)/lodge.iso: $(OUT)/lodge.elf scripts/make_iso
+	$(call say,ISO,$@)
+	$(Q)scripts/make_iso $< $@
 
 setup:
 	$(Q)scripts/setup --arch $(ARCH),host --tests --checks --fuzz --qemu10

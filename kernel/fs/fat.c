@@ -66,6 +66,12 @@ static bool is_fat_partition(uint8_t type)
     return memchr(types, type, sizeof(types)) != NULL;
 }
 
+// A jump over them, and how many FATs there are. Other boot code begins with a jump, too.
+static bool has_volume_parameters(const uint8_t *sector)
+{
+    return (sector[0] == 0xeb || sector[0] == 0xe9) && (sector[16] == 1 || sector[16] == 2);
+}
+
 // What the first sector claims, to tell a damaged volume from one that was never there.
 static enum contents first_sector_claims(struct block_device *dev)
 {
@@ -76,7 +82,7 @@ static enum contents first_sector_claims(struct block_device *dev)
         c = CONTENTS_UNREADABLE;
     } else if (sector[BOOT_SIGNATURE_OFFSET] != 0x55 || sector[BOOT_SIGNATURE_OFFSET + 1] != 0xaa) {
         c = CONTENTS_OTHER;
-    } else if (sector[0] == 0xeb || sector[0] == 0xe9 || memcmp(sector + 54, "FAT", 3) == 0 ||
+    } else if (has_volume_parameters(sector) || memcmp(sector + 54, "FAT", 3) == 0 ||
                memcmp(sector + 82, "FAT", 3) == 0) {
         c = CONTENTS_FAT;
     } else {

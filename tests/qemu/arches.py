@@ -22,7 +22,6 @@ AARCH64 = {
     # What scenarios may need: pytest.mark.needs(). "own-entry": a raw image that any boot loader can enter.
     # "idle-alone": a guest alone on its core sleeps without an exit.
     "has": {"device-tree", "own-entry", "idle-alone"},
-    "disk": "device",            # how a FAT volume is handed to the hypervisor: "device", or "initrd"
 
     # Interrupt controllers of the machine: options of Machine, and what the banner says.
     "machines": {
@@ -106,7 +105,6 @@ RISCV64 = {
     "elf_foreign": 62,
 
     "has": {"device-tree", "own-entry", "idle-alone"},
-    "disk": "device",
 
     "machines": {
         "plic": ({}, r"PLIC"),
@@ -181,7 +179,6 @@ X86_64 = {
 
     # An exit by a host interrupt would end the HLT of an SVM guest: it is always trapped.
     "has": set(),
-    "disk": "initrd",
 
     "machines": {"apic": ({}, r"APIC")},
     "unable": ({"cpu": "max,svm=off"}, [r"neither VMX nor SVM"]),

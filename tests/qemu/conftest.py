@@ -10,7 +10,7 @@ from lodge import ARCH, FACTS, LOGS, TOP, Machine
 # What only one architecture has is not there for the others.
 # (U-Boot's build for arm64 keeps its environment in flash memory, which the virtual board has not.)
 OF_ARCH = {"test_riscv.py": "riscv64", "test_firmware.py": "riscv64", "test_gic.py": "aarch64",
-           "test_cpu_start.py": "aarch64", "test_x86.py": "x86_64", "test_bochs.py": "x86_64"}
+           "test_cpu_start.py": "aarch64", "test_x86.py": "x86_64", "test_pc_disks.py": "x86_64", "test_bochs.py": "x86_64"}
 collect_ignore = [name for name, arch in OF_ARCH.items() if arch != ARCH]
 
 

@@ -225,8 +225,6 @@ class Machine:
 
     def __init__(self, image=None, *, smp=2, mem="1G", cpu=None, disk=None, initrd=None, append=None, machine=None,
                  kernel=None, extra="", limit=MACHINE_LIMIT, qemu=None, **board):
-        if disk and FACTS["disk"] == "initrd":
-            disk, initrd = None, disk
         env = dict(os.environ, ARCH=ARCH, PLATFORM=PLATFORM, SMP=str(smp), MEM=mem,
                    KERNEL=kernel or (image.path if image else "none"), DISK=disk.path if disk else "none",
                    INITRD=initrd.path if initrd else "", APPEND=append or "", EXTRA=extra, CPU=cpu or "",

@@ -247,6 +247,10 @@ static void wrong_volumes_are_named(void **state)
     sector_at(&im, 0)[511] = 0xaa;
     sector_at(&im, 0)[450] = 0xee; // GPT
     assert_int_equal(fs_init(), E_NOENT);
+    sector_at(&im, 0)[450] = 0xcd; // the image of a CD, made to boot from a disk as well
+    sector_at(&im, 0)[0] = 0xeb;
+    memset(sector_at(&im, 0) + 1, 0x90, 24);
+    assert_int_equal(fs_init(), E_NOENT);
     sector_at(&im, 0)[450] = 0x0c; // a partition that is not there
     assert_int_equal(fs_init(), E_CORRUPT);
     disk_budget = 0;
