@@ -132,7 +132,6 @@ static void dump(const char *name, const uint8_t *t)
 static void test_our_reader_finds_it(void **state)
 {
     struct boot_info bi = {.acpi_rsdp = hpa(tables.rsdp)};
-    unsigned before = hw_count();
     const struct hw_desc *hw;
 
     (void)state;
@@ -154,7 +153,6 @@ static void test_our_reader_finds_it(void **state)
     assert_int_equal(bi.power.smi_command, 0);
     assert_int_equal(bi.power.reset_port, 0xCF9);
     assert_int_equal(bi.power.reset_value, 6);
-    assert_int_equal(hw_count(), before + 3);
     hw = hw_get(hw_count() - 1);
     assert_string_equal(hw->ids[0], "PNP0103");
     assert_int_equal(hw->regs[0].base.v, 0xFED00000);
