@@ -101,7 +101,8 @@ static bool call_stolen_time(struct vcpu *v, struct vcpu_exit *e)
 
 static bool call_stolen_share(struct vcpu *v, struct vcpu_exit *e)
 {
-    e->hypercall.result[0] = stolen_share(v, gpa(e->hypercall.args[0]));
+    e->hypercall.result[0] =
+        stolen_share(v, gpa(e->hypercall.args[0]), (enum stolen_layout)e->hypercall.args[1]);
     return true;
 }
 

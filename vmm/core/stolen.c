@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Records of stolen time. The layout of those in our pages is that of DEN0057, 4.2.1, of those in guest memory that of SBI 2.0,
-// chapter 16; each vCPU's is written by its own thread only.
+// chapter 16, or struct kvm_steal_time (Linux: Documentation/virt/kvm/x86/msr.rst); each vCPU's is written by its own thread only.
 #include "vmm/core/stolen.h"
 
 #include "arch/mmu.h"
@@ -18,11 +18,10 @@ struct stolen_record {
 _Static_assert(sizeof(struct stolen_record) == PLAN_STOLEN_SIZE);
 
 // In the guest's memory: readers take the value when the sequence is even and has not moved meanwhile.
-enum {
-    SHARED_SEQUENCE = 0,
-    SHARED_STEAL = 8,
-    SHARED_SIZE = 64
-};
+#define SHARED_SIZE 64
+static const struct shared_layout {
+    uint8_t sequence, steal; // 4 and 8 bytes
+} layouts[] = {[STOLEN_SBI] = {0, 8}, [STOLEN_KVM] = {8, 0}};
 
 static uint64_t size_of(const struct vm *vm)
 {
@@ -73,17 +72,18 @@ bool stolen_enable(struct vcpu *v, gpa_t *out)
     return true;
 }
 
-enum status stolen_share(struct vcpu *v, gpa_t at)
+enum status stolen_share(struct vcpu *v, gpa_t at, enum stolen_layout layout)
 {
     static const uint8_t zero[SHARED_SIZE];
 
-    if (at.v != STOLEN_NOWHERE && !is_aligned(at.v, SHARED_SIZE)) {
+    if (layout >= ARRAY_SIZE(layouts) || (at.v != STOLEN_NOWHERE && !is_aligned(at.v, SHARED_SIZE))) {
         return E_INVAL;
     }
     if (at.v != STOLEN_NOWHERE && gmem_write(&v->vm->gmem, at, zero, sizeof(zero), NULL) != OK) {
         return E_RANGE;
     }
     v->stolen_shared = at.v;
+    v->stolen_layout = (uint8_t)layout;
     v->stolen_kept |= at.v != STOLEN_NOWHERE;
     v->stolen_sequence = 0;
     v->stolen_told = UINT64_MAX;
@@ -95,11 +95,12 @@ enum status stolen_share(struct vcpu *v, gpa_t at)
 static void update_shared(struct vcpu *v, uint64_t nanoseconds)
 {
     struct gmem *gm = &v->vm->gmem;
+    const struct shared_layout *l = &layouts[v->stolen_layout];
     uint64_t at = v->stolen_shared;
 
-    if (gmem_store32(gm, gpa(at + SHARED_SEQUENCE), v->stolen_sequence + 1) != OK ||
-        gmem_store64(gm, gpa(at + SHARED_STEAL), nanoseconds) != OK ||
-        gmem_store32(gm, gpa(at + SHARED_SEQUENCE), v->stolen_sequence + 2) != OK) {
+    if (gmem_store32(gm, gpa(at + l->sequence), v->stolen_sequence + 1) != OK ||
+        gmem_store64(gm, gpa(at + l->steal), nanoseconds) != OK ||
+        gmem_store32(gm, gpa(at + l->sequence), v->stolen_sequence + 2) != OK) {
         v->stolen_shared = STOLEN_NOWHERE;
     }
     v->stolen_sequence += 2;

@@ -46,10 +46,11 @@ struct vcpu {
     bool stolen_kept;        // the guest asked for a record of stolen time, ours or in its own memory
     uint64_t stolen_shared;  // where in its own memory it wants one; STOLEN_NOWHERE
     uint32_t stolen_sequence;
-    uint64_t stolen_base; // thread.wait_ticks when the guest started
-    uint64_t stolen_told; // ... and when the record was written last
-    bool in_session;      // its own thread's: between start and leaving, so its registers may be loaded
-    bool resume;          // its own thread's: it left arch_vcpu_run() only to look at hold and call
+    uint8_t stolen_layout; // enum stolen_layout
+    uint64_t stolen_base;  // thread.wait_ticks when the guest started
+    uint64_t stolen_told;  // ... and when the record was written last
+    bool in_session;       // its own thread's: between start and leaving, so its registers may be loaded
+    bool resume;           // its own thread's: it left arch_vcpu_run() only to look at hold and call
     _Atomic(struct vcpu_call *) call;
     // Written by its own thread only; others may read at any time.
     struct vcpu_exit_stats {

@@ -141,11 +141,53 @@ static void test_stolen_time_in_guest_memory(void **state)
     end();
 }
 
+// Likewise for KVM's guests, who look for nanoseconds first.
+static void share_kvm(struct arch_vcpu *av)
+{
+    struct vcpu_exit e = {.kind = VCPU_EXIT_HYPERCALL,
+                          .hypercall = {.function = VCPU_CALL_STOLEN_SHARE, .args = {RECORD, 7}}};
+
+    av->up->exit(av, &e);
+    assert_int_equal(e.hypercall.result[0], E_INVAL);
+    e.hypercall.args[1] = STOLEN_KVM;
+    av->up->exit(av, &e);
+    assert_int_equal(e.hypercall.result[0], OK);
+}
+
+static void note_kvm(struct arch_vcpu *av)
+{
+    uint32_t version;
+
+    (void)av;
+    memcpy(&told[0], ram + RECORD_AT, sizeof(told[0]));
+    memcpy(&version, ram + RECORD_AT + 8, sizeof(version));
+    assert_true(version != 0 && version % 2 == 0);
+}
+
+static void test_stolen_time_of_kvm(void **state)
+{
+    struct host_step steps[] = {
+        {.kind = HOST_STEP_CALL, .fn = share_kvm},
+        {.kind = HOST_STEP_CALL, .fn = steal},
+        {.kind = HOST_STEP_RUN, .ticks = SECOND / 100},
+        {.kind = HOST_STEP_CALL, .fn = note_kvm},
+    };
+
+    (void)state;
+    make(1, 1);
+    host_guest_script(0, steps, ARRAY_SIZE(steps));
+    vm_start(&vm, &entry);
+    run_to_end();
+    assert_in_range(told[0], 7000000, 7100000); // ns
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stolen_time),
         cmocka_unit_test(test_stolen_time_in_guest_memory),
+        cmocka_unit_test(test_stolen_time_of_kvm),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
