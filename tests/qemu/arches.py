@@ -234,7 +234,8 @@ X86_64 = {
     "u_boot": [],
 
     "status": r"x2APIC, RAM at 0x0",
-    "board": [],
+    "board": [("cat /sys/devices/system/clocksource/clocksource0/current_clocksource", r"kvm-clock\b"),
+              ("grep ^cpu0 /proc/stat", r"cpu0(?: \d+){10}")],
     "not_on_board": [],
     "stolen_time": [],
     "hole": 0xF000_0000,

@@ -43,6 +43,12 @@
 #define F87_EDX BIT64(8)     // invariant TSC
 #define FD1_EAX MASK64(0, 3) // XSAVEOPT, XSAVEC, XGETBV with ECX 1
 
+// Leaf 0x40000001 (Linux: Documentation/virt/kvm/x86/cpuid.rst)
+#define KVM_CLOCK_OLD (1u << 0)
+#define KVM_CLOCK (1u << 3)
+#define KVM_STEAL_TIME (1u << 5)
+#define KVM_CLOCK_STABLE (1u << 24)
+
 typedef void (*leaf_edit)(const struct arch_vcpu *av, uint32_t subleaf, struct cpuid *r);
 
 static void leaf_basic(const struct arch_vcpu *av, uint32_t subleaf, struct cpuid *r)
@@ -165,6 +171,14 @@ static void leaf_hypervisor(const struct arch_vcpu *av, uint32_t subleaf, struct
     memcpy(&r->edx, "M\0\0\0", 4);
 }
 
+// A clock by either pair of MSRs, the same on all CPUs, and stolen time: nothing else that KVM could do.
+static void leaf_kvm_features(const struct arch_vcpu *av, uint32_t subleaf, struct cpuid *r)
+{
+    (void)av;
+    (void)subleaf;
+    *r = (struct cpuid){.eax = KVM_CLOCK_OLD | KVM_CLOCK | KVM_STEAL_TIME | KVM_CLOCK_STABLE};
+}
+
 // The clocks in kHz: TSC, local APIC timer, which counts the same (VMware's leaf, which KVM's guests know too).
 static void leaf_clocks(const struct arch_vcpu *av, uint32_t subleaf, struct cpuid *r)
 {
@@ -187,6 +201,7 @@ static const struct {
     {0xB, leaf_topology},
     {0xD, leaf_xsave},
     {0x40000000, leaf_hypervisor},
+    {0x40000001, leaf_kvm_features},
     {0x40000010, leaf_clocks},
     {0x80000000, leaf_extended},
     {0x80000001, leaf_extended_features},

@@ -23,6 +23,12 @@
 #define MSR_AMD_CSTATE 0xC0010055
 #define MSR_AMD_DE_CFG 0xC0011029
 
+#define MSR_KVM_WALL_OLD 0x11
+#define MSR_KVM_TIME_OLD 0x12
+#define MSR_KVM_WALL 0x4B564D00
+#define MSR_KVM_TIME 0x4B564D01
+#define MSR_KVM_STEAL 0x4B564D03
+
 #define EFER_GUEST (EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE)
 #define MTRR_CAP (UINT64_C(0x500) | X86_MTRR_VARIABLE) // fixed ranges, write-combining
 #define MTRR_DEF_RESET 0xC06                           // on, write-back
@@ -242,6 +248,11 @@ static const struct msr table[] = {
     {MSR_AMD_PATCH, MSR_AMD_PATCH, NULL, ignore},
     {MSR_AMD_CSTATE, MSR_AMD_CSTATE, read_zero, ignore},
     {MSR_AMD_DE_CFG, MSR_AMD_DE_CFG, read_zero, ignore},
+    {MSR_KVM_WALL_OLD, MSR_KVM_WALL_OLD, read_zero, x86_kvm_wall},
+    {MSR_KVM_TIME_OLD, MSR_KVM_TIME_OLD, x86_kvm_read_time, x86_kvm_time},
+    {MSR_KVM_WALL, MSR_KVM_WALL, read_zero, x86_kvm_wall},
+    {MSR_KVM_TIME, MSR_KVM_TIME, x86_kvm_read_time, x86_kvm_time},
+    {MSR_KVM_STEAL, MSR_KVM_STEAL, x86_kvm_read_steal, x86_kvm_steal},
 };
 
 static const struct msr *find(uint32_t msr)

@@ -47,6 +47,13 @@ bool x86_msr_read(struct arch_vcpu *av, uint32_t msr, uint64_t *out);
 bool x86_msr_write(struct arch_vcpu *av, uint32_t msr, uint64_t v);
 void x86_msrs_reset(struct arch_vcpu *av);
 
+// kvm_msr.c: rows of msr.c's table.
+bool x86_kvm_wall(struct arch_vcpu *av, uint32_t msr, uint64_t v);
+bool x86_kvm_time(struct arch_vcpu *av, uint32_t msr, uint64_t v);
+bool x86_kvm_steal(struct arch_vcpu *av, uint32_t msr, uint64_t v);
+bool x86_kvm_read_time(struct arch_vcpu *av, uint32_t msr, uint64_t *out);
+bool x86_kvm_read_steal(struct arch_vcpu *av, uint32_t msr, uint64_t *out);
+
 // walk.c: the guest's own page tables (Intel SDM vol. 3A, 4.3 to 4.5). False: not mapped.
 bool x86_guest_walk(struct arch_vcpu *av, uint64_t va, uint64_t *gpa);
 
@@ -63,3 +70,5 @@ bool x86_guest_access(struct arch_vcpu *av, uint64_t va, struct x86_walk_for why
 // the guest's own programs must not get at ports, or write, where the processor has checked something else.
 bool x86_emulate_fault(struct arch_vcpu *av, const struct x86_exit *x, enum vcpu_verdict *verdict);
 bool x86_emulate_string_io(struct arch_vcpu *av, const struct x86_exit *x, enum vcpu_verdict *verdict);
+// The linear address of the instruction at RIP.
+uint64_t x86_code_address(const struct arch_vcpu *av);

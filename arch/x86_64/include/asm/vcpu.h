@@ -31,6 +31,7 @@ struct x86_msrs {
     uint64_t mtrr_default, mtrr_fixed[X86_MTRR_FIXED];
     uint64_t mtrr_base[X86_MTRR_VARIABLE], mtrr_mask[X86_MTRR_VARIABLE];
     uint64_t misc_enable, tsc_aux, tsc_adjust;
+    uint64_t kvm_time, kvm_steal;
 };
 
 #define ARCH_VCPU_TIMERS_TELL 1 // see arch/vcpu.h
