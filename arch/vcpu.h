@@ -83,12 +83,14 @@ struct vcpu_exit {
         struct {
             const char *reason; // static text, for the fault card
             uint64_t syndrome;
-            gva_t gva;
+            gva_t gva; // VCPU_GVA_UNKNOWN: the hardware does not tell
             gpa_t gpa;
             bool gpa_valid;
         } fault;
     };
 };
+
+#define VCPU_GVA_UNKNOWN UINT64_MAX
 
 // Questions that an architecture's firmware interface asks the core by VCPU_EXIT_HYPERCALL; above every firmware's own
 // function numbers.
@@ -105,7 +107,7 @@ struct vcpu_exit {
     ((UINT64_C(1) << 32) + 6) // result[0]: where the caller's record is; unhandled: nowhere
 #define VCPU_CALL_STOLEN_SHARE \
     ((UINT64_C(1) << 32) +     \
-     7) // args[0]: where in its memory the caller wants it, as stolen_share(); result[0]: its status
+     7) // args[0]: where in its memory the caller wants it, [1]: layout, as stolen_share(); result[0]: its status
 #define VCPU_CALL_CODE_CHECK \
     ((UINT64_C(1) << 32) + 8) // args[0]: guest physical address; unhandled: no code can be there
 

@@ -81,6 +81,17 @@ static void card_place(struct vm *vm, const struct vcpu_exit *exit)
     }
 }
 
+static void card_address(const struct vcpu_exit *exit)
+{
+    unsigned long long syndrome = exit->fault.syndrome, at = exit->fault.gva.v;
+
+    if (at == VCPU_GVA_UNKNOWN) {
+        log_warn("| syndrome %#llx, virtual address unknown", syndrome);
+    } else {
+        log_warn("| syndrome %#llx, virtual address %#llx", syndrome, at);
+    }
+}
+
 // One card a life: of vCPUs that fail together the first one writes it.
 void vm_fail(struct vcpu *v, const struct vcpu_exit *exit)
 {
@@ -96,8 +107,7 @@ void vm_fail(struct vcpu *v, const struct vcpu_exit *exit)
     log_warn("+-- guest '%s' stopped: %s", vm_name(vm), exit->fault.reason);
     log_warn("| vCPU %u of %u, on CPU %u, %llu ms after its start", v->index, vm->vcpu_count,
              this_cpu()->index, (unsigned long long)(time_to_us(up) / 1000));
-    log_warn("| syndrome %#llx, virtual address %#llx", (unsigned long long)exit->fault.syndrome,
-             (unsigned long long)exit->fault.gva.v);
+    card_address(exit);
     card_place(vm, exit);
     arch_vcpu_dump(&v->arch, card_line, NULL);
     card_trace(v);

@@ -160,10 +160,26 @@ static enum vcpu_verdict exit_undefined(struct arch_vcpu *av, struct x86_exit *x
     return VCPU_RESUME;
 }
 
+// A triple fault began with one that left its address in CR2, in most cases. Of a nested fault AMD's CPUs tell only the
+// physical address; code's is where RIP points.
+static gva_t fault_address(const struct arch_vcpu *av, const struct x86_exit *x)
+{
+    if (x->kind == X86_EXIT_SHUTDOWN) {
+        return gva(x86_ops->get(av, X86_CR2));
+    }
+    if (x->kind == X86_EXIT_NESTED_FAULT && x->fault.fetch && !x->fault.walk) {
+        return gva(x86_code_address(av));
+    }
+    return gva(VCPU_GVA_UNKNOWN);
+}
+
 static enum vcpu_verdict give_up(struct arch_vcpu *av, const struct x86_exit *x, enum vcpu_exit_kind kind,
                                  const char *reason)
 {
-    struct vcpu_exit e = {.kind = kind, .fault = {.reason = reason, .syndrome = x->reason}};
+    struct vcpu_exit e = {
+        .kind = kind,
+        .fault = {.reason = reason, .syndrome = x->reason, .gva = fault_address(av, x)},
+    };
 
     if (x->kind == X86_EXIT_NESTED_FAULT) {
         e.fault.gpa = gpa(x->fault.gpa);

@@ -196,6 +196,15 @@ static unsigned code_mode(const struct arch_vcpu *av, const struct x86_seg *cs)
     return cs->attr & SEG_BIG ? 4 : 2;
 }
 
+uint64_t x86_code_address(const struct arch_vcpu *av)
+{
+    uint64_t rip = x86_ops->get(av, X86_RIP);
+    struct x86_seg cs;
+
+    x86_ops->get_segment(av, X86_CS, &cs);
+    return code_mode(av, &cs) == 8 ? rip : (rip + cs.base) & UINT32_MAX;
+}
+
 // Up to the end of the page; the second half only when the first is not enough.
 static bool fetch(struct arch_vcpu *av, uint64_t linear, unsigned mode, struct x86_insn *in)
 {
@@ -258,10 +267,7 @@ static bool emulate(struct access *c)
     x86_ops->get_segment(av, X86_SS, &ss);
     mode = code_mode(av, &cs);
     c->long_mode = mode == 8;
-    linear = x86_ops->get(av, X86_RIP);
-    if (mode != 8) {
-        linear = (linear + cs.base) & UINT32_MAX;
-    }
+    linear = x86_code_address(av);
     c->user = x86_is_user(av);
     if (!fetch(av, linear, mode, &in)) {
         return false;
