@@ -342,7 +342,7 @@ class Machine:
 
 
 class Bochs(Machine):
-    """The same under Bochs: an Intel CPU with VMX, about a hundredth of QEMU's speed, no disk (`disk` comes as an initrd)."""
+    """The same under Bochs: an Intel CPU with VMX, about a hundredth of QEMU's speed. `disk` is on its IDE controller."""
     script = "bochs"
 
     def __init__(self, image, **options):

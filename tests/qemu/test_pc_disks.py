@@ -4,7 +4,7 @@ import hashlib
 import os
 
 import pytest
-from lodge import TOP, Disk, Image, Machine, make, vm
+from lodge import TOP, Bochs, Disk, Image, Machine, make, vm
 from scenarios import BANNER, HEARTBEAT, host, linux
 
 FROM_FAT = vm("fat", "/guests/a guest with a long name.bin", "16M", "", 'source = "fat"')
@@ -27,6 +27,13 @@ def test_guest_from_a_disk(work, chipset, device, qemu, seen):
     with Machine(Image(FROM_FAT), disk=fat_disk(work), chipset=chipset, disk_device=device, qemu=qemu) as m:
         m.expect(seen)
         m.expect(r"heartbeat 3")
+
+
+def test_guest_from_a_disk_under_bochs(work):
+    """Booted by GRUB from a CD; another firmware, another IDE controller."""
+    with Bochs(Image(FROM_FAT), disk=fat_disk(work)) as m:
+        m.expect(r"block: ide0, 16 MiB[\s\S]*ide0: FAT", timeout=400)
+        m.expect(r"heartbeat 3", timeout=400)
 
 
 def test_behind_a_bridge_beside_a_cd(work):
