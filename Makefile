@@ -103,7 +103,7 @@ $(OUT)/embed.o: $(OUT)/embed.S
 
 $(B)/lodge.ld: linker/$(ARCH).ld.S
 	@mkdir -p $(@D)
-	$(Q)$(CC) -E -P -x assembler-with-cpp -I. -MMD -MF $@.d -MT $@ -o $@ $<
+	$(Q)$(CC) -E -P -x assembler-with-cpp -I. -MMD -MP -MF $@.d -MT $@ -o $@ $<
 
 link = $(CC) $(arch-ldflags) -nostdlib -static -no-pie -Wl,--gc-sections -Wl,--build-id=none -Wl,--fatal-warnings \
        -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack -T $(B)/lodge.ld
