@@ -177,6 +177,7 @@ static const struct virqchip_ops vapic_ops = {
     .send_msi = vapic_send_msi,
     .load = virqchip_nothing,
     .put = virqchip_nothing,
+    .swap = virqchip_swap_nothing,
     .flush = vapic_flush,
     .maintenance = virqchip_nothing,
     .pending = vapic_pending,

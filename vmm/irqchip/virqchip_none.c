@@ -17,6 +17,14 @@ void virqchip_nothing(struct virqchip *chip, unsigned vcpu)
     (void)vcpu;
 }
 
+void virqchip_swap_nothing(struct virqchip *chip, unsigned from, struct virqchip *next, unsigned to)
+{
+    (void)chip;
+    (void)from;
+    (void)next;
+    (void)to;
+}
+
 bool virqchip_no_forward(struct virqchip *chip, unsigned vcpu, unsigned line, unsigned host_irq)
 {
     (void)chip;

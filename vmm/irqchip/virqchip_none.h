@@ -8,5 +8,6 @@
 
 void virqchip_no_vcpu_line(struct virqchip *chip, unsigned vcpu, unsigned line, bool level);
 void virqchip_nothing(struct virqchip *chip, unsigned vcpu);
+void virqchip_swap_nothing(struct virqchip *chip, unsigned from, struct virqchip *next, unsigned to);
 bool virqchip_no_forward(struct virqchip *chip, unsigned vcpu, unsigned line, unsigned host_irq);
 void virqchip_no_sgi(struct virqchip *chip, unsigned vcpu, unsigned which, uint64_t value);

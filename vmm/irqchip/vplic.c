@@ -411,6 +411,7 @@ static const struct virqchip_ops vplic_ops = {
     .send_msi = no_msi,
     .load = virqchip_nothing,
     .put = virqchip_nothing,
+    .swap = virqchip_swap_nothing,
     .flush = vplic_flush,
     .maintenance = virqchip_nothing,
     .pending = vplic_pending,

@@ -77,18 +77,14 @@ void aia_line(bool level)
 
 void aia_save(struct guest_csrs *s)
 {
-    if (isa_has(ISA_SSAIA)) {
-        s->vsiselect = vsiselect_read();
-    }
+    s->vsiselect = vsiselect_read();
 }
 
 void aia_load(const struct arch_vcpu *av)
 {
-    if (isa_has(ISA_SSAIA)) {
-        aia_allow(av->vm);
-        vsiselect_write(av->csr.vsiselect);
-        aia_line(av->csr.hvip & BIT64(IRQ_VSEI));
-    }
+    aia_allow(av->vm);
+    vsiselect_write(av->csr.vsiselect);
+    aia_line(av->csr.hvip & BIT64(IRQ_VSEI));
 }
 
 // Whether a guest has the registers at all can be said only where hstateen0 exists (Smstateen, Ssstateen). senvcfg is a

@@ -37,11 +37,9 @@ void guest_wait(struct guest_frame *f)
 
 // What VS-mode may not do: WFI while the core is shared; hypervisor registers and instructions, which for the guest do not
 // exist.
-static enum exit_action exit_virtual(struct guest_frame *f, uint64_t cause, bool full)
+__attribute__((noinline)) static enum exit_action exit_virtual_other(struct guest_frame *f, uint32_t insn,
+                                                                     bool full)
 {
-    uint32_t insn = (uint32_t)csr_read(stval);
-
-    (void)cause;
     if (insn == 0 && !exit_fetch_insn(f, &insn)) {
         return EXIT_RESUME;
     }
@@ -55,6 +53,19 @@ static enum exit_action exit_virtual(struct guest_frame *f, uint64_t cause, bool
     }
     f->vcpu->done++;
     inject(f, CAUSE_ILLEGAL, insn);
+    return EXIT_RESUME;
+}
+
+static enum exit_action exit_virtual(struct guest_frame *f, uint64_t cause, bool full)
+{
+    uint32_t insn = (uint32_t)csr_read(stval);
+
+    (void)cause;
+    if (insn != INSN_WFI || !frame_in_kernel(f)) {
+        return exit_virtual_other(f, insn, full);
+    }
+    f->pc += 4;
+    guest_wait(f);
     return EXIT_RESUME;
 }
 

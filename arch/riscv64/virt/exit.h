@@ -35,8 +35,8 @@ enum exit_action exit_sbi(struct guest_frame *f, uint64_t cause, bool full);
 // Registers of the interrupt file that a guest with an emulated one has (virt/aia.c): one row of the virtual-instruction trap.
 bool aia_is_access(uint32_t insn);
 enum exit_action exit_aia(struct guest_frame *f, uint32_t insn, bool full);
-void aia_line(bool level); // of the loaded vCPU
-void aia_save(struct guest_csrs *s);
+void aia_line(bool level);           // of the loaded vCPU
+void aia_save(struct guest_csrs *s); // where isa_has(ISA_SSAIA)
 void aia_load(const struct arch_vcpu *av);
 void aia_allow(const struct arch_vm *vm); // NULL: nobody's yet
 

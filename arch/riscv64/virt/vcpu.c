@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <asm/isa.h>
 #include <asm/virt.h>
 
 #include "arch/mmu.h"
@@ -95,7 +96,9 @@ static void csrs_save(struct guest_csrs *s)
     s->scounteren = csr_read(scounteren);
     s->senvcfg = csr_read(senvcfg);
     s->hvip = csr_read(hvip);
-    aia_save(s);
+    if (isa_has(ISA_SSAIA)) {
+        aia_save(s);
+    }
 }
 
 static void csrs_load(const struct guest_csrs *s)
@@ -123,7 +126,9 @@ void arch_vcpu_load(struct arch_vcpu *av)
     csr_write(hgatp, av->vm->hgatp);
     csr_write(htimedelta, av->vm->htimedelta);
     csrs_load(&av->csr);
-    aia_load(av);
+    if (isa_has(ISA_SSAIA)) {
+        aia_load(av);
+    }
     vtimer_load(av);
     fpv_take(av, cpu);
     // A vCPU that comes from another core finds here what it left long ago: its own fences did not reach it.
@@ -139,12 +144,16 @@ void arch_vcpu_load(struct arch_vcpu *av)
 
 uint64_t arch_vcpu_put(struct arch_vcpu *av)
 {
+    uint64_t deadline;
+
     csrs_save(&av->csr);
-    vtimer_put(av);
+    deadline = vtimer_put(av);
     csr_write(hvip, 0);
-    fpv_leave(av);
+    if (csr_read(sstatus) & (SSTATUS_FS | SSTATUS_VS)) {
+        fpv_leave(av);
+    }
     av->loaded = false;
-    return arch_vcpu_timer_deadline(av, 0);
+    return deadline;
 }
 
 void arch_vcpu_trap_idle(struct arch_vcpu *av, bool trap)
@@ -163,14 +172,12 @@ unsigned arch_vcpu_timer_irqs(const struct vcpu_timer_irq **out)
 // Any local interrupt that the guest has enabled, as WFI sees it.
 uint32_t arch_vcpu_timer_lines(const struct arch_vcpu *av)
 {
-    uint64_t hvip = av->loaded ? csr_read(hvip) : av->csr.hvip;
-    uint64_t enabled = av->loaded ? csr_read(vsie) : av->csr.vsie;
+    const bool loaded = av->loaded;
+    uint64_t hvip = loaded ? csr_read(hvip) : av->csr.hvip;
+    uint64_t enabled = loaded ? csr_read(vsie) : av->csr.vsie;
     uint64_t pending = hvip >> 1 | atomic_load_explicit(&av->irq_edge, memory_order_acquire);
 
-    if (vtimer_expired(av)) {
-        pending |= BIT64(IRQ_STI);
-    }
-    return (pending & enabled) != 0;
+    return (pending & enabled) != 0 || ((enabled & BIT64(IRQ_STI)) && vtimer_expired(av));
 }
 
 static const struct guest_frame *frame_of(const struct arch_vcpu *av)

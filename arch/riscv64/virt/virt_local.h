@@ -15,8 +15,28 @@ void vtimer_destroy(struct arch_vcpu *av);
 // The calling thread is the one to wake.
 void vtimer_bind(struct arch_vcpu *av);
 struct thread *vtimer_thread(const struct arch_vcpu *av);
-void vtimer_load(struct arch_vcpu *av);
-void vtimer_put(struct arch_vcpu *av);
+void vtimer_load_by_host(struct arch_vcpu *av);
+uint64_t vtimer_put_own(const struct arch_vcpu *av);
+static inline void vtimer_load(struct arch_vcpu *av)
+{
+    if (!vtimer_by_host) {
+        csr_write(vstimecmp, av->csr.vstimecmp);
+    } else {
+        vtimer_load_by_host(av);
+    }
+}
+
+// Returns what arch_vcpu_put() is to.
+static inline uint64_t vtimer_put(struct arch_vcpu *av)
+{
+    if (vtimer_by_host) {
+        return UINT64_MAX; // its host timer stays armed
+    }
+    av->csr.vstimecmp = csr_read(vstimecmp);
+    csr_write(vstimecmp, UINT64_MAX);
+    return vtimer_put_own(av);
+}
+
 // In guest time; UINT64_MAX when none is set.
 static inline uint64_t vtimer_deadline(const struct arch_vcpu *av)
 {

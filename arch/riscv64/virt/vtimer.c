@@ -17,21 +17,20 @@ struct vtimer {
     struct thread *thread; // to be woken
 };
 
-// In host ticks; UINT64_MAX when it is further away than host time goes.
-static uint64_t host_deadline(const struct arch_vcpu *av)
+// `when` in host ticks; UINT64_MAX when it is further away than host time goes, 0 when it is over.
+static inline uint64_t to_host(const struct arch_vcpu *av, uint64_t when)
 {
-    uint64_t when = vtimer_deadline(av);
+    uint64_t delta = av->vm->htimedelta;
     uint64_t host_now = csr_read(time);
-    uint64_t now = host_now + av->vm->htimedelta;
-    uint64_t host;
+    uint64_t host = when - delta;
 
     if (when == UINT64_MAX) {
         return UINT64_MAX;
     }
-    if (when <= now) {
-        return host_now;
+    if (when <= host_now + delta) {
+        return 0;
     }
-    return __builtin_add_overflow(host_now, when - now, &host) ? UINT64_MAX : host;
+    return host < host_now ? UINT64_MAX : host;
 }
 
 static void fired(struct timer *t)
@@ -39,13 +38,13 @@ static void fired(struct timer *t)
     thread_wake(container_of(t, struct vtimer, timer)->thread);
 }
 
-static void arm(struct arch_vcpu *av)
+static inline void arm(struct arch_vcpu *av, uint64_t guest_time)
 {
-    uint64_t when = host_deadline(av);
+    uint64_t when = to_host(av, guest_time);
 
     if (when != UINT64_MAX) {
-        timer_set(&av->vtimer->timer, when);
         av->vtimer->armed = true;
+        timer_set_masked(&av->vtimer->timer, when);
     } else {
         vtimer_unwatch(av);
     }
@@ -78,29 +77,23 @@ void vtimer_destroy(struct arch_vcpu *av)
 }
 
 // A host timer fires on the CPU that armed it, so a vCPU that comes from another one arms it anew.
-void vtimer_load(struct arch_vcpu *av)
+void vtimer_load_by_host(struct arch_vcpu *av)
 {
-    if (!vtimer_by_host) {
-        csr_write(vstimecmp, av->csr.vstimecmp);
-        return;
-    }
-    arm(av);
+    arm(av, av->csr.vstimecmp);
     vtimer_poll(av);
 }
 
-void vtimer_put(struct arch_vcpu *av)
+// Where a host timer is armed already by vtimer_watch(), it wakes the vCPU wherever its registers are.
+uint64_t vtimer_put_own(const struct arch_vcpu *av)
 {
-    if (!vtimer_by_host) {
-        av->csr.vstimecmp = csr_read(vstimecmp);
-        csr_write(vstimecmp, UINT64_MAX);
-    }
+    return av->vtimer->armed ? UINT64_MAX : to_host(av, av->csr.vstimecmp);
 }
 
 void vtimer_set_by_host(struct arch_vcpu *av, uint64_t guest_time)
 {
     av->csr.vstimecmp = guest_time;
     csr_clear(hvip, BIT64(IRQ_VSTI));
-    arm(av);
+    arm(av, guest_time);
     vtimer_poll(av);
 }
 
@@ -114,7 +107,7 @@ void vtimer_poll(struct arch_vcpu *av)
 void vtimer_watch(struct arch_vcpu *av)
 {
     if (!vtimer_by_host && (csr_read(vsie) & BIT64(IRQ_STI))) {
-        arm(av);
+        arm(av, csr_read(vstimecmp));
     }
 }
 
@@ -135,8 +128,8 @@ void vtimer_unwatch(struct arch_vcpu *av)
     }
 }
 
-// Where a host timer is armed already, for want of Sstc or by vtimer_watch(), it wakes the vCPU wherever its registers are.
 uint64_t arch_vcpu_timer_deadline(const struct arch_vcpu *av, uint32_t ignore)
 {
-    return (ignore & 1) || vtimer_by_host || av->vtimer->armed ? UINT64_MAX : host_deadline(av);
+    return (ignore & 1) || vtimer_by_host || av->vtimer->armed ? UINT64_MAX
+                                                               : to_host(av, vtimer_deadline(av));
 }
