@@ -27,7 +27,7 @@ LONG_FUNCTIONS = {
 }
 
 # The only symbols whose code may name FP, SIMD or vector registers, and those registers as operands.
-FP_SYMBOLS = {"fp_save", "fp_load", "vec_save", "vec_load"}
+FP_SYMBOLS = {"fp_save", "fp_load", "vec_save", "vec_load", "fp_xsave", "fp_xrstor", "fp_fxsave", "fp_fxrstor"}
 FP_OPERAND = {
     "aarch64": r"(?:[vqdshbz](?:[0-9]|[12][0-9]|3[01])|p(?:[0-9]|1[0-5]))(?:[./].*)?",
     "riscv64": r"(?:f(?:t[0-9]|t1[01]|s[0-9]|s1[01]|a[0-7])|f[0-9]|f[12][0-9]|f3[01]|v(?:[0-9]|[12][0-9]|3[01]))(?:\.t)?",
@@ -106,8 +106,8 @@ def check_fp(args):
         raise Failed(f"{elf} is not there: make image")
     process = subprocess.Popen([args.cross + "objdump", "-d", elf], stdout=subprocess.PIPE, text=True)
     lines = list(process.stdout)
-    if process.wait() != 0 or not any("<fp_save>:" in line for line in lines):
-        raise Failed("the disassembly has no fp_save: was the right file looked at?")
+    if process.wait() != 0 or not any(f"<{symbol}>:" in line for line in lines for symbol in ("fp_save", "fp_xsave")):
+        raise Failed("the disassembly has none of the vCPU switch's: was the right file looked at?")
     fail_if(fp_errors(lines, FP_OPERAND[args.arch])[:40])
 
 
