@@ -8,13 +8,14 @@ from lodge import TOP, Image, Machine, cross, vm
 from test_containment import redteam
 
 
-def linked(name, tmp_path):
-    """A raw guest from assembler text that knows its address."""
-    obj, elf, binary = (str(tmp_path / ("guest" + end)) for end in (".o", ".elf", ".bin"))
-    subprocess.run([cross("gcc"), "-c", "-m64", "-o", obj, os.path.join(TOP, "tests/qemu", name)], check=True)
-    subprocess.run([cross("ld"), "-Ttext", "0x100000", "-e", "0x100000", "-o", elf, obj], check=True)
+def linked(name, tmp_path, bits=64, defines=(), raw=True):
+    """A guest from assembler text that knows its address; `raw`: without its ELF headers."""
+    obj, elf, binary = (str(tmp_path / (f"guest{bits}" + end)) for end in (".o", ".elf", ".bin"))
+    subprocess.run([cross("gcc"), "-c", f"-m{bits}", *defines, "-o", obj, os.path.join(TOP, "tests/qemu", name)], check=True)
+    subprocess.run([cross("ld"), "-m", "elf_i386" if bits == 32 else "elf_x86_64", "-N", "-Ttext", "0x100000", "-e", "0x100000",
+                    "-o", elf, obj], check=True)
     subprocess.run([cross("objcopy"), "-O", "binary", "-j", ".text", elf, binary], check=True)
-    with open(binary, "rb") as f:
+    with open(binary if raw else elf, "rb") as f:
         return f.read()
 
 
@@ -24,6 +25,16 @@ def test_devices_by_any_instruction(tmp_path, name):
     image = Image("[host]\nlog = \"info\"\n" + vm("probe", "@OUT@/guest.bin"), {"guest.bin": linked(name, tmp_path)})
     with Machine(image) as m:
         m.expect(r"\[probe\] MMIO is OK")
+
+
+def test_multiboot(tmp_path):
+    """Kernels whose header has their addresses, and ELF32 files: magic number, memory, command line."""
+    header = linked("x86_multiboot.S", tmp_path, 32, ["-DHEADER_FLAGS=0x10003"])
+    elf32 = linked("x86_multiboot.S", tmp_path, 32, ["-DHEADER_FLAGS=3"], raw=False)
+    toml = (vm("header", "@OUT@/header.bin", boot='cmdline = "by addresses"')
+            + vm("file", "@OUT@/file.elf", boot='cmdline = "by segments"'))
+    with Machine(Image(toml, {"header.bin": header, "file.elf": elf32})) as m:
+        m.expect_all([r"\[header\] by addresses", r"\[file\] by segments"])
 
 
 def test_debug_registers_are_a_guests_own():

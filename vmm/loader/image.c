@@ -10,8 +10,12 @@
 #include "kernel/lib/range.h"
 #include "vmm/loader/rv_entry.h"
 
+// Where no virtual board is a PC, a format of PCs alone is left out of the image.
+#define OF_PC(format) (BOARD_BUILT("x86_64") ? &(format) : &image_format_raw)
+
 static const struct image_format *const formats[] = {
-    &image_format_arm64, &image_format_riscv64, &image_format_bzimage, &image_format_elf64,
+    &image_format_arm64, &image_format_riscv64,         &image_format_bzimage,
+    &image_format_elf64, OF_PC(image_format_multiboot),
     &image_format_raw, // last: takes what nobody claims
 };
 
@@ -110,6 +114,23 @@ enum status image_probe(const struct image_source *src, const struct image_optio
         }
     }
     return load_fail(error, E_UNSUPPORTED, "is of no known format");
+}
+
+enum status image_load_segments(const struct image *img, const struct image_source *src,
+                                const struct image_sink *sink, struct load_error *error)
+{
+    for (unsigned i = 0; i < img->segment_count; i++) {
+        const struct image_segment *s = &img->segments[i];
+        enum status st = image_copy(src, s->file_off, s->file_size, s->gpa, sink);
+
+        if (st == OK && s->mem_size > s->file_size) {
+            st = sink->zero(sink->ctx, s->gpa + s->file_size, s->mem_size - s->file_size);
+        }
+        if (st != OK) {
+            return load_fail(error, st, "cannot be loaded: %s", status_name(st));
+        }
+    }
+    return OK;
 }
 
 enum status image_load(const struct image *img, const struct image_source *src, const struct image_sink *sink,

@@ -55,7 +55,7 @@ struct image_options {
 
 // image.mode on x86_64 (arch/x86_64/virt/entry_modes.h); elsewhere it is 0.
 #define IMAGE_MODE_LINUX64 0 // rsi = zero page
-#define IMAGE_MODE_FLAT32 1  // rbx = start_info
+#define IMAGE_MODE_FLAT32 1  // rbx = start_info, or multiboot information
 #define IMAGE_MODE_REAL 2    // at a multiple of 16 below 1 MiB
 
 #define IMAGE_SETUP_MAX 0x9F
@@ -73,6 +73,7 @@ struct image {
     bool fixed;        // `base` is the guest physical address; otherwise the layout sets it
     bool firmware_fdt; // expects the device tree at the RAM base rather than by Linux's rules
     uint8_t mode;      // struct vcpu_entry.mode
+    bool multiboot;    // rbx = multiboot information instead of start_info
     uint64_t base;
     uint64_t align;         // not fixed: base is a multiple of `align` ...
     uint64_t offset;        // ... plus this
@@ -103,6 +104,10 @@ enum status image_probe(const struct image_source *src, const struct image_optio
 enum status image_load(const struct image *img, const struct image_source *src, const struct image_sink *sink,
                        struct load_error *error);
 
+// The `load` of formats whose image is its segments.
+enum status image_load_segments(const struct image *img, const struct image_source *src,
+                                const struct image_sink *sink, struct load_error *error);
+
 // Little-endian fields of a header buffer.
 static inline uint16_t image_le16(const uint8_t *p)
 {
@@ -124,4 +129,5 @@ extern const struct image_format image_format_arm64;
 extern const struct image_format image_format_riscv64;
 extern const struct image_format image_format_bzimage;
 extern const struct image_format image_format_elf64;
+extern const struct image_format image_format_multiboot;
 extern const struct image_format image_format_raw;

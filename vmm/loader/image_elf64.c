@@ -208,25 +208,8 @@ static enum status elf_probe(const struct image_source *src, const struct image_
     return st == OK ? finish(out, entry, error) : st;
 }
 
-static enum status elf_load(const struct image *img, const struct image_source *src,
-                            const struct image_sink *sink, struct load_error *error)
-{
-    for (unsigned i = 0; i < img->segment_count; i++) {
-        const struct image_segment *s = &img->segments[i];
-        enum status st = image_copy(src, s->file_off, s->file_size, s->gpa, sink);
-
-        if (st == OK && s->mem_size > s->file_size) {
-            st = sink->zero(sink->ctx, s->gpa + s->file_size, s->mem_size - s->file_size);
-        }
-        if (st != OK) {
-            return load_fail(error, st, "cannot be loaded: %s", status_name(st));
-        }
-    }
-    return OK;
-}
-
 const struct image_format image_format_elf64 = {
     .name = "ELF64",
     .probe = elf_probe,
-    .load = elf_load,
+    .load = image_load_segments,
 };

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "vmm/firmware/pc_linux.h"
+#include "vmm/firmware/pc_multiboot.h"
 #include "vmm/firmware/pc_start_info.h"
 #include "vmm/firmware/pc_tables.h"
 #include "vmm/firmware/vm_fdt.h"
@@ -97,6 +98,21 @@ static enum status start_info(const struct loader_pc_input *in, uint64_t rsdp, u
     return st == OK && cmdline[0] ? write(in, PC_CMDLINE, cmdline, strlen(cmdline) + 1) : st;
 }
 
+static enum status multiboot(const struct loader_pc_input *in, uint64_t *arg)
+{
+    const char *cmdline = in->config->boot.cmdline;
+    const struct pc_multiboot_input info = {
+        .plan = in->plan,
+        .cmdline = cmdline[0] ? PC_CMDLINE : 0,
+        .initrd_base = (uint32_t)in->layout->initrd, // below 4 GiB: loader_pc_check()
+        .initrd_size = (uint32_t)in->layout->initrd_size,
+    };
+    enum status st = write(in, PC_MULTIBOOT, in->sink->bounce, pc_multiboot_build(&info, in->sink->bounce));
+
+    *arg = PC_MULTIBOOT;
+    return st == OK && cmdline[0] ? write(in, PC_CMDLINE, cmdline, strlen(cmdline) + 1) : st;
+}
+
 static enum status write_seed(const struct loader_pc_input *in)
 {
     _Static_assert(PC_SEED_SIZE <= VM_FDT_SEED_SIZE);
@@ -147,7 +163,9 @@ enum status loader_pc_write(const struct loader_pc_input *in, uint64_t *arg, str
     enum status st = write_tables(in, &rsdp);
 
     *arg = 0;
-    if (st == OK && in->image->mode != IMAGE_MODE_REAL) {
+    if (st == OK && in->image->multiboot) {
+        st = multiboot(in, arg);
+    } else if (st == OK && in->image->mode != IMAGE_MODE_REAL) {
         st = in->image->mode == IMAGE_MODE_LINUX64 ? linux64(in, rsdp, arg) : start_info(in, rsdp, arg);
     }
     return st == OK ? OK : load_fail(error, st, "cannot be made: %s", status_name(st));

@@ -10,6 +10,7 @@
 #define ATTR_CODE32 0xC9B // D, G
 #define ATTR_DATA 0xC93
 #define ATTR_TSS 0x8B
+#define MULTIBOOT_LOADED 0x2BADB002u // PVH leaves eax undefined
 #define LINUX_CS 0x10
 #define LINUX_DS 0x18
 
@@ -42,6 +43,7 @@ static void enter_flat32(struct arch_vcpu *av, const struct vcpu_entry *entry)
 {
     flat_segments(av, ATTR_CODE32, LINUX_CS, LINUX_DS);
     x86_ops->set(av, X86_CR0, CR0_PE | CR0_ET | CR0_NE);
+    av->r[X86_RAX] = MULTIBOOT_LOADED;
     av->r[X86_RBX] = entry->arg;
 }
 

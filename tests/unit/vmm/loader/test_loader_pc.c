@@ -10,6 +10,7 @@
 
 #include "tests/unit/vmm/loader/files.h"
 #include "vmm/firmware/pc_linux.h"
+#include "vmm/firmware/pc_multiboot.h"
 #include "vmm/firmware/pc_start_info.h"
 #include "vmm/firmware/pc_tables.h"
 #include "vmm/loader/loader_pc.h"
@@ -123,6 +124,30 @@ static void test_start_info(void **state)
     assert_int_equal(get(0x9000, 8), 0);
 }
 
+static void test_multiboot(void **state)
+{
+    (void)state;
+    image.mode = IMAGE_MODE_FLAT32;
+    image.multiboot = true;
+    writes();
+    assert_int_equal(arg, PC_MULTIBOOT);
+    assert_int_equal(get(arg, 4), 0x24D);                        // memory, command line, module, map, loader
+    assert_int_equal(get(arg + 4, 4), PC_LOW_RAM_END / 1024);    // below 1 MiB, KiB
+    assert_int_equal(get(arg + 8, 4), (GIB(3) - MIB(1)) / 1024); // above
+    assert_string_equal((char *)low + get(arg + 16, 4), "quiet");
+    assert_int_equal(get(arg + 20, 4), 1);
+    assert_int_equal(get(get(arg + 24, 4), 8), MIB(64) | (MIB(64) + MIB(1)) << 32);
+    assert_int_equal(get(arg + 44, 4), 4 * 24);
+    assert_int_equal(get(get(arg + 48, 4), 4), 20);
+    assert_int_equal(get(get(arg + 48, 4) + 3 * 24 + 4, 8), GIB(4));
+    assert_string_equal((char *)low + get(arg + 64, 4), "Lodge");
+    config.boot.cmdline[0] = 0;
+    layout.initrd_size = 0;
+    writes();
+    assert_int_equal(get(arg, 4) & 4, 0);
+    assert_int_equal(get(arg + 20, 4), 0);
+}
+
 static void test_real_mode(void **state)
 {
     (void)state;
@@ -173,11 +198,9 @@ static void test_places(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_linux, setup),
-        cmocka_unit_test_setup(test_seed, setup),
-        cmocka_unit_test_setup(test_start_info, setup),
-        cmocka_unit_test_setup(test_real_mode, setup),
-        cmocka_unit_test_setup(test_cannot_be_written, setup),
+        cmocka_unit_test_setup(test_linux, setup),      cmocka_unit_test_setup(test_seed, setup),
+        cmocka_unit_test_setup(test_start_info, setup), cmocka_unit_test_setup(test_multiboot, setup),
+        cmocka_unit_test_setup(test_real_mode, setup),  cmocka_unit_test_setup(test_cannot_be_written, setup),
         cmocka_unit_test_setup(test_places, setup),
     };
 
