@@ -11,7 +11,7 @@ static struct vmx_vcpu *current[CPU_MAX];
 
 uint64_t vmcs_read(enum vmcs_field f)
 {
-    uint64_t v;
+    uint64_t v = 0;
 
     asm goto("vmread %1, %0\n\tjbe %l[bad]" : "=r"(v) : "r"((uint64_t)f) : "cc", "memory" : bad);
     return v;
