@@ -49,6 +49,7 @@ enum vmcs_field {
     VMCS_GUEST_RIGHTS = 0x4814, // ES to TR: 2 apart
     VMCS_GUEST_SHADOW = 0x4824, // "interruptibility state"
     VMCS_GUEST_SYSENTER_CS = 0x482A,
+    VMCS_PREEMPTION_TIMER = 0x482E,
     // natural width
     VMCS_CR0_MASK = 0x6000,
     VMCS_CR4_MASK = 0x6002,
@@ -79,6 +80,7 @@ enum vmcs_field {
 
 #define PIN_INTERRUPT BIT32(0)
 #define PIN_NMI BIT32(3)
+#define PIN_PREEMPTION BIT32(6)
 
 #define PRIMARY_WINDOW BIT32(2)
 #define PRIMARY_TSC_OFFSET BIT32(3)
@@ -122,6 +124,8 @@ enum vmcs_field {
 #define MSR_VMX_PRIMARY 0x482
 #define MSR_VMX_EXIT 0x483
 #define MSR_VMX_ENTRY 0x484
+#define MSR_VMX_MISC 0x485
+#define VMX_MISC_TIMER_SHIFT MASK64(0, 5) // the preemption timer counts TSC ticks, shifted right by so much
 #define MSR_VMX_CR4_FIXED1 0x489
 #define MSR_VMX_SECONDARY 0x48B
 #define MSR_VMX_EPT_VPID 0x48C
@@ -183,6 +187,7 @@ enum vmx_reason {
     REASON_MONITOR = 39,
     REASON_EPT_VIOLATION = 48,
     REASON_INVEPT = 50,
+    REASON_PREEMPTION = 52,
     REASON_INVVPID = 53,
     REASON_WBINVD = 54,
     REASON_XSETBV = 55,

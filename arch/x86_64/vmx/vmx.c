@@ -39,7 +39,7 @@ bool vmx_enter(uint64_t r[X86_REG_COUNT], bool launched);
 // ---- the machine ----------------------------------------
 
 static const struct vmx_wish wishes[VMX_CONTROL_COUNT] = {
-    [VMX_PIN] = {.required = PIN_INTERRUPT | PIN_NMI},
+    [VMX_PIN] = {.required = PIN_INTERRUPT | PIN_NMI, .optional = PIN_PREEMPTION},
     [VMX_PRIMARY] = {.required = PRIMARY_TSC_OFFSET | PRIMARY_HLT | PRIMARY_MWAIT | PRIMARY_RDPMC |
                                  PRIMARY_CR8_LOAD | PRIMARY_CR8_STORE | PRIMARY_IO | PRIMARY_MSR_BITMAP |
                                  PRIMARY_MONITOR | PRIMARY_SECONDARY,
@@ -355,12 +355,25 @@ static void describe_exit(struct arch_vcpu *av, struct vmx_vcpu *vv, struct x86_
     }
 }
 
+// Host interrupts end a guest's run whether it has masked them or not. Bochs 2.7 loses sight of that when a guest is entered
+// with them masked: there the preemption timer is another end.
+static void limit_deaf(struct vmx_vcpu *vv)
+{
+    bool deaf = !(vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_IF);
+
+    if (deaf != vv->limited && (vmx_controls[VMX_PIN] & PIN_PREEMPTION)) {
+        vv->limited = deaf;
+        vmcs_write(VMCS_PIN_CONTROLS, vmx_controls[VMX_PIN] ^ (deaf ? 0 : PIN_PREEMPTION));
+    }
+}
+
 static void vmx_run(struct arch_vcpu *av, struct x86_exit *out)
 {
     struct vmx_vcpu *vv = vmx_of(av);
 
     refresh(av, vv, this_cpu()->index);
     put_event(vv);
+    limit_deaf(vv);
     vmcs_write(VMCS_GUEST_RSP, av->r[X86_RSP]);
     if (!vmx_enter(av->r, vv->launched)) {
         *out = (struct x86_exit){.kind = X86_EXIT_FAILED, .reason = vmcs_read(VMCS_INSTRUCTION_ERROR)};

@@ -59,6 +59,7 @@ static const struct row rows[REASON_COUNT] = {
     [REASON_RDMSR] = {X86_EXIT_MSR, decode_msr},
     [REASON_WRMSR] = {X86_EXIT_MSR, decode_msr},
     [REASON_EPT_VIOLATION] = {X86_EXIT_NESTED_FAULT, decode_fault},
+    [REASON_PREEMPTION] = {X86_EXIT_INTERRUPT, NULL},
     [REASON_WBINVD] = {X86_EXIT_WBINVD, NULL},
     [REASON_XSETBV] = {X86_EXIT_XSETBV, NULL},
 };

@@ -25,6 +25,7 @@ struct vmx_vcpu {
     bool active;       // it is the current VMCS of CPU `cpu`
     unsigned borrowed; // vmcs_acquire()s of one that is not active
     bool window;       // the interrupt-window exit is asked for
+    bool limited;      // the preemption timer is on
     uint32_t primary;  // controls as in the VMCS
     uint32_t event;    // for the next entry; 0: none
     uint32_t event_error;
