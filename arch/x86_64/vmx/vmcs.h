@@ -108,6 +108,7 @@ enum vmcs_field {
 #define EXIT_LOAD_PAT BIT32(19)
 #define EXIT_SAVE_EFER BIT32(20)
 #define EXIT_LOAD_EFER BIT32(21)
+#define EXIT_SAVE_TIMER BIT32(22)
 
 #define ENTRY_LOAD_DEBUG BIT32(2)
 #define ENTRY_GUEST_64 BIT32(9)

@@ -8,6 +8,7 @@
 
 #include "arch/cpu.h"
 #include "arch/mmu.h"
+#include "arch/time.h"
 #include "arch/x86_64/vmx/vmx_local.h"
 #include "kernel/cpu/cpu.h"
 #include "kernel/mm/page.h"
@@ -19,6 +20,7 @@
 #define MAP_WRITE 2048 // of the MSR bitmap: reads are in its first half
 #define MAP_HIGH 1024
 #define LEVEL_1G 1
+#define DEAF_US 1000
 
 // One of each CPU.
 struct vmx_cpu {
@@ -47,7 +49,8 @@ static const struct vmx_wish wishes[VMX_CONTROL_COUNT] = {
     [VMX_SECONDARY] = {.required = SECONDARY_EPT | SECONDARY_UNRESTRICTED,
                        .optional = SECONDARY_RDTSCP | SECONDARY_VPID | SECONDARY_WBINVD},
     [VMX_EXIT] = {.required = EXIT_SAVE_DEBUG | EXIT_HOST_64 | EXIT_SAVE_PAT | EXIT_LOAD_PAT |
-                              EXIT_SAVE_EFER | EXIT_LOAD_EFER},
+                              EXIT_SAVE_EFER | EXIT_LOAD_EFER,
+                  .optional = EXIT_SAVE_TIMER},
     [VMX_ENTRY] = {.required = ENTRY_LOAD_DEBUG | ENTRY_LOAD_PAT | ENTRY_LOAD_EFER,
                    .unwanted = ENTRY_GUEST_64},
 };
@@ -73,6 +76,15 @@ static bool choose_controls(void)
         }
     }
     return true;
+}
+
+// The timer is of use when it goes on where an exit stopped it.
+static void choose_timer(void)
+{
+    if (!(vmx_controls[VMX_EXIT] & EXIT_SAVE_TIMER) || !(vmx_controls[VMX_PIN] & PIN_PREEMPTION)) {
+        vmx_controls[VMX_EXIT] &= ~EXIT_SAVE_TIMER;
+        vmx_controls[VMX_PIN] &= ~PIN_PREEMPTION;
+    }
 }
 
 static bool choose_ept(void)
@@ -129,6 +141,7 @@ static enum status vmx_probe(struct virt_caps *caps)
     if (!choose_controls() || !choose_ept()) {
         return refuse(caps, "VMX without EPT, unrestricted guests or switching of EFER and PAT");
     }
+    choose_timer();
     revision = (uint32_t)(rdmsr(MSR_VMX_BASIC) & VMX_BASIC_REVISION);
     vmx_physical_bits = cpuid_read(0x80000008, 0).eax & 0xFF;
     caps->ipa_bits = vmx_physical_bits < 48 ? vmx_physical_bits : 48;
@@ -341,6 +354,13 @@ static bool keep_event(struct vmx_vcpu *vv)
 
 // ---- running ----------------------------------------
 
+static void restart_timer(void)
+{
+    uint64_t ticks = arch_time_hz() / 1000000 * DEAF_US;
+
+    vmcs_write(VMCS_PREEMPTION_TIMER, (ticks >> (rdmsr(MSR_VMX_MISC) & VMX_MISC_TIMER_SHIFT)) + 1);
+}
+
 static void describe_exit(struct arch_vcpu *av, struct vmx_vcpu *vv, struct x86_exit *out)
 {
     struct vmx_exit in = {.reason = (uint32_t)vmcs_read(VMCS_EXIT_REASON), .vectoring = keep_event(vv)};
@@ -350,20 +370,25 @@ static void describe_exit(struct arch_vcpu *av, struct vmx_vcpu *vv, struct x86_
     if (in.reason == REASON_EPT_VIOLATION) {
         in.gpa = vmcs_read(VMCS_GUEST_PHYSICAL);
     }
+    if (in.reason == REASON_PREEMPTION) {
+        restart_timer();
+    }
     if (!vmx_intercept(av, &in, out)) {
         vmx_decode(&in, out);
     }
 }
 
 // Host interrupts end a guest's run whether it has masked them or not. Bochs 2.7 loses sight of that when a guest is entered
-// with them masked: there the preemption timer is another end.
+// with them masked: there the preemption timer is another end, of what it has run in all since it masked them.
 static void limit_deaf(struct vmx_vcpu *vv)
 {
     bool deaf = !(vmcs_read(VMCS_GUEST_RFLAGS) & RFLAGS_IF);
 
     if (deaf != vv->limited && (vmx_controls[VMX_PIN] & PIN_PREEMPTION)) {
         vv->limited = deaf;
+        restart_timer();
         vmcs_write(VMCS_PIN_CONTROLS, vmx_controls[VMX_PIN] ^ (deaf ? 0 : PIN_PREEMPTION));
+        vmcs_write(VMCS_EXIT_CONTROLS, vmx_controls[VMX_EXIT] ^ (deaf ? 0 : EXIT_SAVE_TIMER));
     }
 }
 

@@ -4,7 +4,6 @@
 // capability MSRs allow them, and the host's state that every exit loads (vol. 3C, 26.2).
 #include "arch/cpu.h"
 #include "arch/mmu.h"
-#include "arch/time.h"
 #include "arch/x86_64/vmx/vmx_local.h"
 #include "kernel/cpu/cpu.h"
 
@@ -19,7 +18,6 @@
 #define DR6_RESET 0xFFFF0FF0
 #define DR7_RESET 0x400
 #define RFLAGS_RESET 2
-#define DEAF_US 1000
 #define PAT_RESET 0x0007040600070406
 
 extern const char vmx_exit_entry[];
@@ -38,24 +36,13 @@ static uint64_t guest_cr4(void)
     return v & rdmsr(MSR_VMX_CR4_FIXED1);
 }
 
-// What a guest that has masked interrupts may run without an exit, in the preemption timer's ticks. Every entry starts anew.
-static uint32_t deaf_limit(void)
-{
-    uint64_t ticks = arch_time_hz() / 1000000 * DEAF_US;
-
-    return (uint32_t)min_u64((ticks >> (rdmsr(MSR_VMX_MISC) & VMX_MISC_TIMER_SHIFT)) + 1, UINT32_MAX);
-}
-
 // Without #DB and #AC a guest could make the CPU deliver one for ever, deaf to interrupts, by a handler that faults likewise.
 static void setup_controls(const struct arch_vcpu *av, hpa_t msr_bitmap)
 {
     vmcs_write(VMCS_PIN_CONTROLS, vmx_controls[VMX_PIN] & ~PIN_PREEMPTION);
-    if (vmx_controls[VMX_PIN] & PIN_PREEMPTION) {
-        vmcs_write(VMCS_PREEMPTION_TIMER, deaf_limit());
-    }
     vmcs_write(VMCS_PRIMARY_CONTROLS, vmx_of(av)->primary);
     vmcs_write(VMCS_SECONDARY_CONTROLS, vmx_controls[VMX_SECONDARY]);
-    vmcs_write(VMCS_EXIT_CONTROLS, vmx_controls[VMX_EXIT]);
+    vmcs_write(VMCS_EXIT_CONTROLS, vmx_controls[VMX_EXIT] & ~EXIT_SAVE_TIMER);
     vmcs_write(VMCS_ENTRY_CONTROLS, vmx_controls[VMX_ENTRY]);
     vmcs_write(VMCS_EXCEPTION_BITMAP, BIT32(X86_DB) | BIT32(X86_AC) | BIT32(X86_MC));
     vmcs_write(VMCS_MSR_BITMAP, msr_bitmap.v);

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Intel VMX, which only Bochs emulates: what the scenarios show of SVM under QEMU, in as few boots as possible. One CPU."""
+from lodge import FACTS, Bochs, Image, assemble, vm
+from scenarios import host, linux
+from test_sched import crowd
+from test_x86 import linked
+
+LIMIT = 900        # seconds; Bochs needs 10 for the boot loader and 70 for Linux when it has a processor of its own
+RUN = 600
+RAW = f"load = {FACTS['load_raw']:#x}"
+
+
+def test_small_guests(tmp_path):
+    """Several vCPUs by INIT and SIPI, devices by any instruction in 32-bit and 64-bit code, a guest that dies again and again,
+    one that tries all ports; beside them heartbeats."""
+    files = {"lost.bin": assemble(FACTS["lost"]), "ports.bin": assemble(FACTS["attackers"]["unknown-ports"]),
+             "m32.bin": linked("x86_mmio32.S", tmp_path), "m64.bin": linked("x86_mmio64.S", tmp_path)}
+    toml = (host(log="info") + crowd("crowd", "race", cpus=4) + vm("m32", "@OUT@/m32.bin") + vm("m64", "@OUT@/m64.bin")
+            + vm("lost", "@OUT@/lost.bin", more='on_crash = "restart"', boot=RAW) + vm("ports", "@OUT@/ports.bin", boot=RAW)
+            + vm("tick", "metronome") + vm("victim", "heartbeat"))
+    with Bochs(Image(toml, files), limit=LIMIT) as m:
+        m.expect(r"VMX: EPT", timeout=RUN)
+        m.expect_all([r"\[crowd\] crowd race: \d+ rounds, .*: PASS", r"\[m32\] MMIO is OK", r"\[m64\] MMIO is OK",
+                      r"guest 'lost' stopped: triple fault", r"\[lost\] starts again \(2\)", r"metronome \d+: \d+ ticks"],
+                     timeout=RUN)
+        m.heartbeat_goes_on("victim", beats=5, timeout=RUN)
+
+
+def test_linux():
+    """Debian's kernel to its shell, with interrupts, timers and page faults through all of it."""
+    with Bochs(Image(host(console="focus") + linux(cmdline="quiet")), limit=LIMIT) as m:
+        m.linux_up(timeout=RUN)
+        m.shell("grep -c vmx /proc/cpuinfo || uname -m", r"x86_64", timeout=RUN)
+        m.shell("cat /proc/interrupts", r"LOC:\s+[1-9]", timeout=RUN)
