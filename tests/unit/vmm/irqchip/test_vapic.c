@@ -164,6 +164,25 @@ static void test_priorities(void **state)
     assert_false(asks(0));
 }
 
+// CR8 is the class of the task priority, whatever mode the APIC is in.
+static void test_cr8(void **state)
+{
+    uint64_t old = 0;
+
+    (void)state;
+    put(0, TPR, 0x3F);
+    assert_true(msr(0, VLAPIC_CR8, false, 0, &old));
+    assert_int_equal(old, 3);
+    assert_true(msr(0, VLAPIC_CR8, true, 5, &old));
+    assert_int_equal(get(0, TPR), 0x50);
+    self_ipi(0, 0x5F);
+    assert_false(asks(0));
+    assert_true(msr(0, VLAPIC_CR8, true, 4, &old));
+    assert_int_equal(take(0), 0x5F);
+    assert_false(msr(0, VLAPIC_CR8, true, 16, &old));
+    assert_int_equal(get(0, TPR), 0x40);
+}
+
 // Vectors below 16 do not exist; the sender finds the error.
 static void test_illegal_vector(void **state)
 {
@@ -434,6 +453,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_priorities),
         TEST(test_illegal_vector),
+        TEST(test_cr8),
         TEST(test_ipi),
         TEST(test_switched_off),
         TEST(test_x2apic),
