@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Intel VMX, which only Bochs emulates: what the scenarios show of SVM under QEMU, in as few boots as possible. One CPU."""
 from lodge import FACTS, Bochs, Image, assemble, vm
-from scenarios import host, linux
+from scenarios import host
 from test_sched import crowd
 from test_x86 import linked
 
@@ -24,11 +24,3 @@ def test_small_guests(tmp_path):
                       r"guest 'lost' stopped: triple fault", r"\[lost\] starts again \(2\)", r"metronome \d+: \d+ ticks"],
                      timeout=RUN)
         m.heartbeat_goes_on("victim", beats=5, timeout=RUN)
-
-
-def test_linux():
-    """Debian's kernel to its shell, with interrupts, timers and page faults through all of it."""
-    with Bochs(Image(host(console="focus") + linux(cmdline="quiet")), limit=LIMIT) as m:
-        m.linux_up(timeout=RUN)
-        m.shell("grep -c vmx /proc/cpuinfo || uname -m", r"x86_64", timeout=RUN)
-        m.shell("cat /proc/interrupts", r"LOC:\s+[1-9]", timeout=RUN)
