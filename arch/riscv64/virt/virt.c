@@ -63,14 +63,15 @@ static void probe_hgatp(void)
     csr_write(hgatp, 0);
 }
 
-// What guests may use of these must be allowed in henvcfg; where the firmware keeps a bit from us, it stays 0.
+// What guests may use of these must be allowed in henvcfg; where the firmware keeps a bit from us, it stays 0. CBO.INVAL
+// flushes: no guest may throw away what was written to memory before it was given to it.
 static const struct {
     enum isa_ext ext;
     uint64_t enable;
 } by_henvcfg[] = {
     {ISA_SSTC, HENVCFG_STCE},
     {ISA_SVPBMT, HENVCFG_PBMTE},
-    {ISA_ZICBOM, HENVCFG_CBIE | HENVCFG_CBCFE},
+    {ISA_ZICBOM, HENVCFG_CBIE_FLUSH | HENVCFG_CBCFE},
     {ISA_ZICBOZ, HENVCFG_CBZE},
 };
 
