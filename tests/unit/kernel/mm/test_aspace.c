@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The walker on every page-table format: a random sequence against a flat model, large pages, splits, refusals, nothing
-// changed on failure, break-before-make, sinks.
+// The walker on every page-table format: a random sequence against a flat model and a TLB that is told what goes, large
+// pages, splits, refusals, nothing changed on failure, break-before-make, sinks.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -383,6 +383,65 @@ static void model_step(struct aspace *as, struct model *m, uint64_t base)
     }
 }
 
+// Somebody who keeps translations until told: what is left after an operation must still be true, of every page in it, and
+// no table may have been freed before that.
+#define TLB_ENTRIES 128u
+
+static struct {
+    struct tlb_sink sink;
+    uint64_t free_before;
+    struct {
+        uint64_t base, size, pa; // size 0: empty
+        uint8_t perm;
+    } entries[TLB_ENTRIES];
+} tlb;
+
+static void tlb_drop(struct tlb_sink *sink, uint64_t base, uint64_t size)
+{
+    (void)sink;
+    assert_true(free_bytes() <= tlb.free_before);
+    for (unsigned i = 0; i < TLB_ENTRIES; i++) {
+        if (tlb.entries[i].base < base + size && base < tlb.entries[i].base + tlb.entries[i].size) {
+            tlb.entries[i].size = 0;
+        }
+    }
+}
+
+static void tlb_fill(struct aspace *as, uint64_t base)
+{
+    tlb.free_before = free_bytes();
+    for (unsigned i = 0; i < TLB_ENTRIES; i++) {
+        uint64_t va = base + (unsigned)rand() % MODEL_PAGES * KIB(4);
+        struct mem_attr attr;
+        uint64_t size;
+        hpa_t pa;
+
+        if (aspace_lookup(as, va, &pa, &attr, &size) == OK) {
+            tlb.entries[i].base = align_down(va, size);
+            tlb.entries[i].size = size;
+            tlb.entries[i].pa = pa.v - (va - align_down(va, size));
+            tlb.entries[i].perm = attr.perm;
+        }
+    }
+}
+
+static void tlb_check(struct aspace *as)
+{
+    for (unsigned i = 0; i < TLB_ENTRIES; i++) {
+        uint64_t step = tlb.entries[i].size > KIB(4) ? align_down(tlb.entries[i].size / 16, KIB(4)) : KIB(4);
+
+        for (uint64_t off = 0; off < tlb.entries[i].size; off += step) {
+            struct mem_attr attr;
+            uint64_t size;
+            hpa_t pa;
+
+            assert_int_equal(aspace_lookup(as, tlb.entries[i].base + off, &pa, &attr, &size), OK);
+            assert_int_equal(pa.v, tlb.entries[i].pa + off);
+            assert_int_equal(attr.perm, tlb.entries[i].perm);
+        }
+    }
+}
+
 static void test_random_against_model(void **state)
 {
     static struct model m;
@@ -396,14 +455,20 @@ static void test_random_against_model(void **state)
         struct aspace as;
 
         memset(&m, 0, sizeof(m));
+        memset(&tlb, 0, sizeof(tlb));
+        tlb.sink.invalidate = tlb_drop;
         create(&as, formats[i]);
+        aspace_add_sink(&as, &tlb.sink);
         for (unsigned step = 0; step < 300; step++) {
+            tlb_fill(&as, base);
             model_step(&as, &m, base);
+            tlb_check(&as);
             if (step % 10 == 0) {
                 model_compare(&as, &m, base);
             }
         }
         model_compare(&as, &m, base);
+        tlb_fill(&as, base);
         aspace_destroy(&as);
         assert_int_equal(free_bytes(), before);
     }
