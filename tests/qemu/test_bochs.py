@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Intel VMX, which only Bochs emulates: what the scenarios show of SVM under QEMU, in as few boots as possible. One CPU."""
 from lodge import FACTS, Bochs, Image, assemble, vm
-from scenarios import host
+from scenarios import host, linux
 from test_sched import crowd
 from test_x86 import linked
 
@@ -24,3 +24,26 @@ def test_small_guests(tmp_path):
                       r"guest 'lost' stopped: triple fault", r"\[lost\] starts again \(2\)", r"metronome \d+: \d+ ticks"],
                      timeout=RUN)
         m.heartbeat_goes_on("victim", beats=5, timeout=RUN)
+
+
+def test_linux():
+    """Debian's kernel to its shell, with interrupts, timers and page faults through all of it."""
+    with Bochs(Image(host(console="focus") + linux(cmdline="quiet")), limit=LIMIT) as m:
+        m.linux_up(timeout=RUN)
+        m.shell("grep -c vmx /proc/cpuinfo || uname -m", r"x86_64", timeout=RUN)
+        m.shell("cat /proc/interrupts", r"LOC:\s+[1-9]", timeout=RUN)
+
+
+def test_older_cpu():
+    """Without 1 GiB pages and x2APIC. A guest that spins with interrupts masked holds nobody up."""
+    with Bochs(Image("configs/heartbeats.toml"), cpu="corei7_sandy_bridge_2600k", limit=LIMIT) as m:
+        m.expect(r"VMX: EPT, unrestricted guests", timeout=RUN)
+        m.expect_all([r"\[alpha\] heartbeat 2", r"\[beta\] heartbeat 2"], timeout=RUN)
+        m.enter("spin")
+        m.expect(r"\[alpha\] spin:", timeout=RUN)
+        m.heartbeat_goes_on("beta", timeout=RUN)
+
+
+def test_cpu_that_lacks_too_much():
+    with Bochs(Image("configs/heartbeats.toml"), cpu="corei5_lynnfield_750", limit=LIMIT) as m:
+        m.expect(r"cannot run guests: VMX without EPT, unrestricted guests", timeout=RUN)
