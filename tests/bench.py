@@ -40,6 +40,8 @@ ARCHES = {
     "riscv64": {"cpu": "rv64", "hz": 1_000_000_000, "cross": "riscv64-linux-gnu-", "native": {}, "boot": (4, 20), "tty": "ttyS0",
                 "plugin": "arch=riscv64,image=0x3000000000,firmware=0x80200000,off=0x100000",
                 "checked": ("sbi", "plic", "uart", "virtio_magic")},
+    "x86_64": {"cpu": "max", "hz": 1_000_000_000, "cross": "x86_64-linux-gnu-", "native": {}, "boot": (4, 20), "tty": "ttyS0",
+               "plugin": None, "checked": ()},
 }
 HERE = ARCHES[ARCH]
 BOOT_SIZES = HERE["boot"]  # MiB
@@ -95,7 +97,7 @@ class Scenario:
         return "".join(f",clear={int(at, 16):#x}-{int(at, 16) + int(size, 16):#x}" for at, size in found)
 
     def machine(self):
-        return {"KERNEL": f"{self.out}/lodge.bin", "VIRT": "on", "INITRD": "", "APPEND": ""}
+        return {"KERNEL": f"{self.out}/{'lodge.elf' if ARCH == 'x86_64' else 'lodge.bin'}", "VIRT": "on", "INITRD": "", "APPEND": ""}
 
     def run(self, plugin, limit):
         extra = f"-icount shift=0,sleep=off -seed {self.seed}"
@@ -189,6 +191,10 @@ def linux():
 
 def scenarios():
     """The longest first."""
+    if ARCH == "x86_64":
+        yield Scenario("exits", vm("bench", "exits interrupts", "64M"))
+        yield from [Scenario(f"calls{n}", one_among(n), mem="2G") for n in (64, 8)]
+        return
     yield from linux()
     yield from [Scenario(f"share{n}", shared_core(n), mem="2G") for n in (64, 8)]
     yield Scenario("share", shared_core(2))
@@ -257,7 +263,7 @@ def linux_overhead(native, lodge):
 READ = [("cross_sgi", "pair", lambda s: s.values().get("pair_sgi")),
         ("vcpu_switch", "share", switch_cost), ("switch_8_guests", "share8", switch_cost),
         ("switch_64_guests", "share64", switch_cost)]
-FIRST_CALL = {"aarch64": "hvc_psci_version", "riscv64": "sbi_spec_version"}[ARCH]
+FIRST_CALL = {"aarch64": "hvc_psci_version", "riscv64": "sbi_spec_version", "x86_64": "vmmcall"}[ARCH]
 READ += [(f"call_{n}_guests", f"calls{n}", lambda s: s.values().get(FIRST_CALL)) for n in (8, 64)]
 
 
@@ -336,7 +342,7 @@ def compiler_version():
 
 
 def run_all(wanted, options):
-    plugin = None if options.no_plugin else build_plugin()
+    plugin = None if options.no_plugin or not HERE["plugin"] else build_plugin()
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         running = []
         for s in wanted:  # one make at a time: the objects are the same

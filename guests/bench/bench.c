@@ -121,7 +121,7 @@ static void role_idle(void)
 {
     irq_set_mask(true);
     for (;;) {
-        __asm__ volatile("wfi");
+        __asm__ volatile(STAND_BY);
     }
 }
 

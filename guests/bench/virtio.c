@@ -119,7 +119,7 @@ static void request(uint64_t slot, unsigned which, bool interrupt)
     *reg(slot, REG_QUEUE_NOTIFY) = which;
     while (*used != want) {
         if (interrupt) {
-            __asm__ volatile("wfi");
+            __asm__ volatile(STAND_BY);
         }
     }
     if (interrupt) {

@@ -81,7 +81,9 @@ extern volatile uint64_t trap_resume;
 
 #ifdef __x86_64__
 #define UNDEFINED_INSTRUCTION "ud2"
+#define STAND_BY "hlt"
 #else
+#define STAND_BY "wfi"
 #define UNDEFINED_INSTRUCTION ".4byte 0"
 #endif
 

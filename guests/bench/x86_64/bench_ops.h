@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Loops around one operation, and what the assembler half of bench provides.
+//
+// The counter is the TSC: under -icount QEMU makes it the number of instructions executed by the whole machine, less what a
+// guest's own began with: guests of one machine have no clock in common.
+#pragma once
+
+#include "guests/bench/bench.h"
+#include "guests/lib/x86_64/cpu.h"
+
+#define MSR_TSC_DEADLINE 0x6E0u
+#define MSR_X2APIC 0x800u
+#define APIC_SELF_IPI 0x3Fu
+#define VECTOR_BENCH 0x3Au
+#define LVT_TSC_DEADLINE 0x40000u
+
+// vectors.S: says in r13 when it was entered, ends the interrupt, counts in r14. Uses rax, rcx, rdx.
+extern const char vectors_stamp[];
+
+#define SCRATCH "r8", "r9", "r10", "r11", "r13", "r14", "memory", "cc"
+// The counter in `to`: three instructions behind the one that reads it.
+#define READ_COUNTER(to) "rdtsc\n\tshl $32, %%rdx\n\tor %%rdx, %%rax\n\tmov %%rax, " to "\n\t"
+#define READ_OWN 4u
+
+// Defines a function that runs `body` `n` times and returns the instructions: `a` is in rsi and ecx, `b` in rdi; rax, rbx and
+// rdx are free.
+#define BATCH_FUNCTION(name, body)                                                               \
+    static uint64_t name(uint64_t n, uint64_t a, uint64_t b)                                     \
+    {                                                                                            \
+        uint64_t t0, t1, c = a;                                                                  \
+                                                                                                 \
+        __asm__ volatile(READ_COUNTER("%[t0]") "1:\n\t" body "\n\tdec %[n]\n\tjnz 1b\n\t"        \
+                                               "rdtsc\n\tshl $32, %%rdx\n\tor %%rdx, %%rax"      \
+                         : [t0] "=&r"(t0), "=&a"(t1), [n] "+&r"(n), "+&S"(a), "+&D"(b), "+&c"(c) \
+                         :                                                                       \
+                         : "rbx", "rdx", SCRATCH);                                               \
+        return t1 - t0 - READ_OWN;                                                               \
+    }
+
+// Where VECTOR_BENCH goes from now on.
+void vector_use(const char *handler);
