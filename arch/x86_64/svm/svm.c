@@ -313,9 +313,12 @@ static void svm_want_window(struct arch_vcpu *av, bool want)
     }
 }
 
-static void svm_clear_shadow(struct arch_vcpu *av)
+static void svm_advance(struct arch_vcpu *av, uint32_t length)
 {
-    ((struct svm_vcpu *)av->vendor)->vmcb->control.shadow = 0;
+    struct vmcb *vmcb = ((struct svm_vcpu *)av->vendor)->vmcb;
+
+    vmcb->save.rip += length;
+    vmcb->control.shadow = 0;
 }
 
 const struct x86_virt_ops svm_ops = {
@@ -338,5 +341,5 @@ const struct x86_virt_ops svm_ops = {
     .inject = svm_inject,
     .can_interrupt = svm_can_interrupt,
     .want_window = svm_want_window,
-    .clear_shadow = svm_clear_shadow,
+    .advance = svm_advance,
 };

@@ -48,31 +48,31 @@ static void decode_alignment(const struct vmcb_control *c, struct x86_exit *out)
     out->exception.error = 0;
 }
 
-struct code {
-    uint16_t code;
+#define CODE_FIRST VMEXIT_EXCEPTION
+#define ROW(code) [(code)-CODE_FIRST]
+
+static const struct code {
+    bool known;
     uint8_t kind;
     uint8_t length; // of the plain instruction
     void (*details)(const struct vmcb_control *c, struct x86_exit *out);
-};
-
-static const struct code codes[] = {
-    {VMEXIT_INTR, X86_EXIT_INTERRUPT, 0, NULL},
-    {VMEXIT_EXCEPTION + X86_DB, X86_EXIT_EXCEPTION, 0, decode_debug},
-    {VMEXIT_EXCEPTION + X86_AC, X86_EXIT_EXCEPTION, 0, decode_alignment},
-    {VMEXIT_NMI, X86_EXIT_NOTHING, 0, NULL},
-    {VMEXIT_MSR, X86_EXIT_MSR, 2, decode_msr},
-    {VMEXIT_IOIO, X86_EXIT_IO, 0, decode_io},
-    {VMEXIT_NPF, X86_EXIT_NESTED_FAULT, 0, decode_fault},
-    {VMEXIT_HLT, X86_EXIT_HLT, 1, NULL},
-    {VMEXIT_VMMCALL, X86_EXIT_CALL, 3, NULL},
-    {VMEXIT_CPUID, X86_EXIT_CPUID, 2, NULL},
-    {VMEXIT_VINTR, X86_EXIT_WINDOW, 0, NULL},
-    {VMEXIT_XSETBV, X86_EXIT_XSETBV, 3, NULL},
-    {VMEXIT_WBINVD, X86_EXIT_WBINVD, 2, NULL},
-    {VMEXIT_INVD, X86_EXIT_WBINVD, 2, NULL},
-    {VMEXIT_SHUTDOWN, X86_EXIT_SHUTDOWN, 0, NULL},
-    {VMEXIT_INIT, X86_EXIT_NOTHING, 0, NULL},
-    {VMEXIT_MC, X86_EXIT_NOTHING, 0, NULL},
+} codes[VMEXIT_XSETBV - CODE_FIRST + 1] = {
+    ROW(VMEXIT_INTR) = {true, X86_EXIT_INTERRUPT, 0, NULL},
+    ROW(VMEXIT_EXCEPTION + X86_DB) = {true, X86_EXIT_EXCEPTION, 0, decode_debug},
+    ROW(VMEXIT_EXCEPTION + X86_AC) = {true, X86_EXIT_EXCEPTION, 0, decode_alignment},
+    ROW(VMEXIT_NMI) = {true, X86_EXIT_NOTHING, 0, NULL},
+    ROW(VMEXIT_MSR) = {true, X86_EXIT_MSR, 2, decode_msr},
+    ROW(VMEXIT_IOIO) = {true, X86_EXIT_IO, 0, decode_io},
+    ROW(VMEXIT_HLT) = {true, X86_EXIT_HLT, 1, NULL},
+    ROW(VMEXIT_VMMCALL) = {true, X86_EXIT_CALL, 3, NULL},
+    ROW(VMEXIT_CPUID) = {true, X86_EXIT_CPUID, 2, NULL},
+    ROW(VMEXIT_VINTR) = {true, X86_EXIT_WINDOW, 0, NULL},
+    ROW(VMEXIT_XSETBV) = {true, X86_EXIT_XSETBV, 3, NULL},
+    ROW(VMEXIT_WBINVD) = {true, X86_EXIT_WBINVD, 2, NULL},
+    ROW(VMEXIT_INVD) = {true, X86_EXIT_WBINVD, 2, NULL},
+    ROW(VMEXIT_SHUTDOWN) = {true, X86_EXIT_SHUTDOWN, 0, NULL},
+    ROW(VMEXIT_INIT) = {true, X86_EXIT_NOTHING, 0, NULL},
+    ROW(VMEXIT_MC) = {true, X86_EXIT_NOTHING, 0, NULL},
 };
 
 // Instructions that the guest does not have: those of SVM itself, MONITOR and MWAIT, RDPMC, task switches apart.
@@ -91,24 +91,30 @@ static enum x86_exit_kind other(uint64_t code)
 void svm_decode(const struct svm_vcpu *sv, struct x86_exit *out)
 {
     const struct vmcb_control *c = &sv->vmcb->control;
+    uint64_t row = c->exit_code - CODE_FIRST;
 
     out->reason = c->exit_code;
     out->info[0] = c->exit_info1;
     out->info[1] = c->exit_info2;
-    out->length = 0;
     out->delivering = (c->exit_int_info & EVENT_VALID) && EVENT_TYPE(c->exit_int_info) != EVENT_SOFT;
-    for (unsigned i = 0; i < ARRAY_SIZE(codes); i++) {
-        if (codes[i].code == c->exit_code) {
-            out->kind = (enum x86_exit_kind)codes[i].kind;
-            out->length = codes[i].length;
-            if (codes[i].details) {
-                codes[i].details(c, out);
-            }
-            if (out->kind == X86_EXIT_IO) {
-                out->length = (uint32_t)(c->exit_info2 - sv->vmcb->save.rip);
-            }
-            return;
+    if (row < ARRAY_SIZE(codes) && codes[row].known) {
+        const struct code *code = &codes[row];
+
+        out->kind = (enum x86_exit_kind)code->kind;
+        out->length = code->length;
+        if (code->details) {
+            code->details(c, out);
         }
+        if (out->kind == X86_EXIT_IO) {
+            out->length = (uint32_t)(c->exit_info2 - sv->vmcb->save.rip);
+        }
+        return;
     }
-    out->kind = other(c->exit_code);
+    out->length = 0;
+    if (c->exit_code == VMEXIT_NPF) {
+        out->kind = X86_EXIT_NESTED_FAULT;
+        decode_fault(c, out);
+    } else {
+        out->kind = other(c->exit_code);
+    }
 }

@@ -63,9 +63,16 @@ static void leaf_basic(const struct arch_vcpu *av, uint32_t subleaf, struct cpui
 static uint32_t broken_features(void)
 {
     static const char name[] = "TCGT"; // CGTCGTCG
-    struct cpuid r = cpuid_read(0x40000000, 0);
+    static bool known;
+    static uint32_t broken; // the same on all CPUs
 
-    return memcmp(&r.ebx, name, 4) == 0 ? (uint32_t)F1_ECX_CX16 : 0;
+    if (!known) {
+        struct cpuid r = cpuid_read(0x40000000, 0);
+
+        broken = memcmp(&r.ebx, name, 4) == 0 ? (uint32_t)F1_ECX_CX16 : 0;
+        known = true;
+    }
+    return broken;
 }
 
 static void leaf_features(const struct arch_vcpu *av, uint32_t subleaf, struct cpuid *r)

@@ -12,8 +12,7 @@ typedef enum vcpu_verdict (*exit_handler)(struct arch_vcpu *av, struct x86_exit 
 
 void x86_advance(struct arch_vcpu *av, uint32_t length)
 {
-    x86_ops->set(av, X86_RIP, x86_ops->get(av, X86_RIP) + length);
-    x86_ops->clear_shadow(av);
+    x86_ops->advance(av, length);
 }
 
 // Ended here, without the core.
@@ -30,6 +29,15 @@ static enum vcpu_verdict exit_nothing(struct arch_vcpu *av, struct x86_exit *x)
 {
     (void)av;
     (void)x;
+    return VCPU_RESUME;
+}
+
+// The next entry asks anew, if there is still a reason.
+static enum vcpu_verdict exit_window(struct arch_vcpu *av, struct x86_exit *x)
+{
+    (void)x;
+    av->window = false;
+    x86_ops->want_window(av, false);
     return VCPU_RESUME;
 }
 
@@ -74,13 +82,14 @@ static enum vcpu_verdict exit_call(struct arch_vcpu *av, struct x86_exit *x)
 static enum vcpu_verdict exit_io(struct arch_vcpu *av, struct x86_exit *x)
 {
     uint64_t mask = MASK64(0, 8 * x->io.size);
-    struct vcpu_exit e = {.kind = VCPU_EXIT_PIO,
-                          .pio = {.port = x->io.port,
-                                  .value = (uint32_t)(av->r[X86_RAX] & mask),
-                                  .size = x->io.size,
-                                  .write = !x->io.in}};
+    struct vcpu_exit e; // only in part: clearing it would take longer than the rest
     enum vcpu_verdict verdict;
 
+    e.kind = VCPU_EXIT_PIO;
+    e.pio.port = x->io.port;
+    e.pio.value = (uint32_t)(av->r[X86_RAX] & mask);
+    e.pio.size = x->io.size;
+    e.pio.write = !x->io.in;
     if (x->io.string) {
         if (!x86_emulate_string_io(av, x, &verdict)) {
             x86_fault(av, X86_UD, -1);
@@ -248,7 +257,7 @@ static const exit_handler handlers[X86_EXIT_COUNT] = {
     [X86_EXIT_MSR] = exit_msr,
     [X86_EXIT_XSETBV] = exit_xsetbv,
     [X86_EXIT_PRIORITY] = exit_priority,
-    [X86_EXIT_WINDOW] = exit_nothing,
+    [X86_EXIT_WINDOW] = exit_window,
     [X86_EXIT_NESTED_FAULT] = exit_nested_fault,
     [X86_EXIT_UNDEFINED] = exit_undefined,
     [X86_EXIT_WBINVD] = exit_skip,
@@ -273,7 +282,10 @@ static void offer_interrupt(struct arch_vcpu *av)
         }
         waits = av->irq_lines & VCPU_LINE_IRQ;
     }
-    x86_ops->want_window(av, waits);
+    if (waits != av->window) {
+        av->window = waits;
+        x86_ops->want_window(av, waits);
+    }
 }
 
 void arch_vcpu_run(struct arch_vcpu *av)
@@ -286,7 +298,9 @@ void arch_vcpu_run(struct arch_vcpu *av)
         if (atomic_load_explicit(&av->requests, memory_order_relaxed) && av->up->requests(av) == VCPU_LEAVE) {
             return;
         }
-        offer_interrupt(av);
+        if (av->irq_lines || av->window) {
+            offer_interrupt(av);
+        }
         x86_ops->enter(av, &x);
         verdict = handlers[x.kind](av, &x);
     }

@@ -176,8 +176,14 @@ static bool apic_access(struct arch_vcpu *av, struct vcpu_exit *e)
 
 static bool read_apic(struct arch_vcpu *av, uint32_t msr, uint64_t *out)
 {
-    struct vcpu_exit e = {.kind = VCPU_EXIT_SYSREG, .sysreg = {.number = msr}};
-    bool ok = apic_access(av, &e);
+    struct vcpu_exit e; // only in part, here and below: clearing it would take longer than the rest
+    bool ok;
+
+    e.kind = VCPU_EXIT_SYSREG;
+    e.sysreg.number = msr;
+    e.sysreg.write = false;
+    e.sysreg.set = e.sysreg.clear = e.sysreg.old = 0;
+    ok = apic_access(av, &e);
 
     *out = e.sysreg.old;
     return ok;
@@ -185,9 +191,14 @@ static bool read_apic(struct arch_vcpu *av, uint32_t msr, uint64_t *out)
 
 static bool write_apic(struct arch_vcpu *av, uint32_t msr, uint64_t v)
 {
-    struct vcpu_exit e = {.kind = VCPU_EXIT_SYSREG,
-                          .sysreg = {.number = msr, .write = true, .set = v, .clear = UINT64_MAX}};
+    struct vcpu_exit e;
 
+    e.kind = VCPU_EXIT_SYSREG;
+    e.sysreg.number = msr;
+    e.sysreg.write = true;
+    e.sysreg.set = v;
+    e.sysreg.clear = UINT64_MAX;
+    e.sysreg.old = 0;
     return apic_access(av, &e);
 }
 

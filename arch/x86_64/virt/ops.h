@@ -133,6 +133,8 @@ struct x86_virt_ops {
     void (*set)(struct arch_vcpu *av, enum x86_field f, uint64_t v);
     void (*get_segment)(const struct arch_vcpu *av, enum x86_segment s, struct x86_seg *out);
     void (*set_segment)(struct arch_vcpu *av, enum x86_segment s, const struct x86_seg *in);
+    // The instruction, `length` bytes, is done: RIP moves on, and what MOV SS or STI protected is over.
+    void (*advance)(struct arch_vcpu *av, uint32_t length);
     // Registers that the hardware switches with the guest; false: not one of them.
     bool (*get_msr)(const struct arch_vcpu *av, uint32_t msr, uint64_t *out);
     bool (*set_msr)(struct arch_vcpu *av, uint32_t msr, uint64_t v);
@@ -141,7 +143,6 @@ struct x86_virt_ops {
     void (*inject)(struct arch_vcpu *av, enum x86_event type, uint8_t vector, int64_t error);
     bool (*can_interrupt)(const struct arch_vcpu *av);    // IF set, no shadow, nothing to be injected yet
     void (*want_window)(struct arch_vcpu *av, bool want); // X86_EXIT_WINDOW as soon as it can
-    void (*clear_shadow)(struct arch_vcpu *av); // the instruction that MOV SS or STI protects is done
 };
 
 extern const struct x86_virt_ops svm_ops, vmx_ops;

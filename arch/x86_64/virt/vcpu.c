@@ -55,6 +55,7 @@ void arch_vcpu_reset(struct arch_vcpu *av, const struct vcpu_entry *entry)
 {
     memset(av->r, 0, sizeof(av->r));
     av->irq_lines = 0;
+    av->window = false;
     x86_ops->vcpu_reset(av);
     x86_msrs_reset(av);
     fp_reset(av);

@@ -325,6 +325,12 @@ void vmx_clear_shadow(struct arch_vcpu *av)
     }
 }
 
+static void vmx_advance(struct arch_vcpu *av, uint32_t length)
+{
+    vmcs_write(VMCS_GUEST_RIP, vmcs_read(VMCS_GUEST_RIP) + length);
+    vmx_clear_shadow(av);
+}
+
 static void put_event(struct vmx_vcpu *vv)
 {
     if (vv->event) {
@@ -429,5 +435,5 @@ const struct x86_virt_ops vmx_ops = {
     .inject = vmx_inject,
     .can_interrupt = vmx_can_interrupt,
     .want_window = vmx_want_window,
-    .clear_shadow = vmx_clear_shadow,
+    .advance = vmx_advance,
 };

@@ -50,4 +50,5 @@ struct arch_vcpu {
     uint32_t irq_lines; // of arch_vcpu_set_irq()
     uint32_t flushed;   // vm->flush_count as of its last entry
     bool loaded, trap_idle;
+    bool window; // X86_EXIT_WINDOW is wanted
 };
