@@ -218,11 +218,12 @@ __attribute__((noinline)) static enum io_result search(struct io_bus *bus, struc
         return IO_UNCLAIMED;
     }
     const struct io_region *r = &m->regions[at];
+    unsigned margin = cache->narrow ? 1 : IO_CACHE_MARGIN;
 
-    if (r->size >= IO_CACHE_MARGIN) {
+    if (r->size >= margin) {
         cache->previous = cache->last;
         cache->last = (struct io_cached){.base = r->base,
-                                         .span = r->size - IO_CACHE_MARGIN,
+                                         .span = r->size - margin,
                                          .access = r->access,
                                          .dev = r->dev,
                                          .generation = generation};

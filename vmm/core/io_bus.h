@@ -49,6 +49,7 @@ struct io_cached {
 // The last region and the one before it: a driver goes to and fro between its device and the interrupt controller.
 struct io_cache {
     struct io_cached last, previous;
+    bool narrow; // asked for single bytes only: regions of any size are cached (I/O ports)
 };
 
 enum status io_bus_init(struct io_bus *bus);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What happens on an exit: one small handler for each neutral kind. All run on the vCPU's own thread, interrupts masked.
+#include <string.h>
+
 #include "arch/time.h"
 #include "kernel/irq/irq.h"
 #include "vmm/core/vcpu.h"
@@ -44,8 +46,10 @@ static enum vcpu_verdict exit_pio(struct vcpu *v, struct vcpu_exit *e)
     struct io_access a = {
         .value = e->pio.value, .size = e->pio.size, .write = e->pio.write, .vcpu = (uint16_t)v->index};
 
+    struct io_cache *cache = a.size == 1 ? &v->pio_byte_cache : &v->pio_cache;
+
     // Ports nobody claims read as all ones and swallow writes.
-    if (io_bus_access(&v->vm->pio, &v->pio_cache, e->pio.port, &a) != IO_DONE) {
+    if (io_bus_access(&v->vm->pio, cache, e->pio.port, &a) != IO_DONE) {
         a.value = MASK64(0, 8 * e->pio.size);
     }
     e->pio.value = (uint32_t)a.value;
@@ -220,9 +224,24 @@ static int run_take_irq(struct arch_vcpu *av)
     return chip && chip->ops->acknowledge ? chip->ops->acknowledge(chip, vcpu_of(av)->index) : -1;
 }
 
+// Instructions and page-table entries, mostly from the same region. An entry is read in one piece: the guest may be
+// changing it.
 static bool run_read(struct arch_vcpu *av, gpa_t where, void *buf, unsigned len)
 {
-    return gmem_read(&vcpu_of(av)->vm->gmem, where, buf, len, NULL) == OK;
+    struct vcpu *v = vcpu_of(av);
+    const void *from = gmem_window_ptr(&v->vm->gmem, &v->window, where, len, PERM_R);
+
+    if (!from) {
+        return gmem_read(&v->vm->gmem, where, buf, len, NULL) == OK;
+    }
+    if (len == sizeof(uint64_t) && is_aligned(where.v, sizeof(uint64_t))) {
+        uint64_t entry = __atomic_load_n((const uint64_t *)from, __ATOMIC_RELAXED);
+
+        memcpy(buf, &entry, sizeof(entry));
+    } else {
+        memcpy(buf, from, len);
+    }
+    return true;
 }
 
 static bool run_write(struct arch_vcpu *av, gpa_t where, const void *buf, unsigned len)

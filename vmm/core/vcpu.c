@@ -381,6 +381,7 @@ enum status vcpu_create(struct vm *vm, unsigned index, unsigned pcpu, struct vcp
         return E_NOMEM;
     }
     v->vm = vm;
+    v->pio_byte_cache.narrow = true;
     v->index = index;
     v->state = VCPU_OFF;
     timer_setup(&v->wake_timer, wake_timer_fired);

@@ -39,12 +39,13 @@ struct vcpu {
     _Atomic enum vcpu_state
         state; // one writer: its own thread, but OFF to CLAIMED (by compare-exchange) and to ON_PENDING: the starter
     struct io_cache mmio_cache;
-    struct io_cache pio_cache;
-    struct timer wake_timer; // an armed guest timer of a vCPU that is not loaded
-    struct vcpu_entry entry; // for the next start
-    struct completion gone;  // its thread has left for good
-    bool stolen_kept;        // the guest asked for a record of stolen time, ours or in its own memory
-    uint64_t stolen_shared;  // where in its own memory it wants one; STOLEN_NOWHERE
+    struct io_cache pio_cache, pio_byte_cache;
+    struct gmem_window window; // where its code and page tables lay last
+    struct timer wake_timer;   // an armed guest timer of a vCPU that is not loaded
+    struct vcpu_entry entry;   // for the next start
+    struct completion gone;    // its thread has left for good
+    bool stolen_kept;          // the guest asked for a record of stolen time, ours or in its own memory
+    uint64_t stolen_shared;    // where in its own memory it wants one; STOLEN_NOWHERE
     uint32_t stolen_sequence;
     uint8_t stolen_layout; // enum stolen_layout
     uint64_t stolen_base;  // thread.wait_ticks when the guest started

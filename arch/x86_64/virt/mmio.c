@@ -7,6 +7,8 @@
 // Memory beside the access that faulted (the other end of a MOVS, a stack) is reached as the guest could: its page tables
 // decide, and a page fault is the guest's. Accessed and dirty bits stay as they are. Where nothing is, reads give all ones
 // and writes are lost, as on a PC.
+#include <string.h>
+
 #include "arch/x86_64/virt/virt_local.h"
 #include "arch/x86_64/virt/x86_emulate.h"
 
@@ -196,35 +198,70 @@ static unsigned code_mode(const struct arch_vcpu *av, const struct x86_seg *cs)
     return cs->attr & SEG_BIG ? 4 : 2;
 }
 
-uint64_t x86_code_address(const struct arch_vcpu *av)
+static uint64_t code_address(const struct arch_vcpu *av, const struct x86_seg *cs, unsigned mode)
 {
     uint64_t rip = x86_ops->get(av, X86_RIP);
+
+    return mode == 8 ? rip : (rip + cs->base) & UINT32_MAX;
+}
+
+uint64_t x86_code_address(const struct arch_vcpu *av)
+{
     struct x86_seg cs;
 
     x86_ops->get_segment(av, X86_CS, &cs);
-    return code_mode(av, &cs) == 8 ? rip : (rip + cs.base) & UINT32_MAX;
+    return code_address(av, &cs, code_mode(av, &cs));
 }
 
-// Up to the end of the page; the second half only when the first is not enough.
-static bool fetch(struct arch_vcpu *av, uint64_t linear, unsigned mode, struct x86_insn *in)
+// All in one page, as nearly always.
+static bool fetch_at(struct arch_vcpu *av, uint64_t where, unsigned mode)
 {
+    struct x86_decoded *d = av->decoded;
     uint8_t bytes[X86_INSN_MAX];
-    unsigned first = (unsigned)min_u64(sizeof(bytes), PAGE_SIZE - (linear & PAGE_MASK));
-    enum x86_decode_result r;
-    uint64_t where;
 
-    if (!x86_guest_walk(av, linear, &where) || !av->up->read(av, gpa(where), bytes, first)) {
+    if (!av->up->read(av, gpa(where), bytes, sizeof(bytes))) {
         return false;
     }
-    r = x86_decode(bytes, first, mode, in);
+    if (d->mode == mode && __builtin_memcmp(d->bytes, bytes, sizeof(bytes)) == 0) {
+        return true;
+    }
+    memcpy(d->bytes, bytes, sizeof(bytes));
+    d->mode = x86_decode(bytes, sizeof(bytes), mode, &d->insn) == X86_DECODED ? (uint8_t)mode : 0;
+    return d->mode != 0;
+}
+
+// Where the page ends; the next one only when what is left is not enough.
+static bool fetch_split(struct arch_vcpu *av, uint64_t linear, uint64_t where, unsigned mode)
+{
+    uint8_t bytes[X86_INSN_MAX];
+    unsigned first = (unsigned)(PAGE_SIZE - (linear & PAGE_MASK));
+    enum x86_decode_result r;
+
+    av->decoded->mode = 0;
+    if (!av->up->read(av, gpa(where), bytes, first)) {
+        return false;
+    }
+    r = x86_decode(bytes, first, mode, &av->decoded->insn);
     if (r == X86_DECODE_SHORT) {
         if (!x86_guest_walk(av, linear + first, &where) ||
             !av->up->read(av, gpa(where), bytes + first, (unsigned)sizeof(bytes) - first)) {
             return false;
         }
-        r = x86_decode(bytes, sizeof(bytes), mode, in);
+        r = x86_decode(bytes, sizeof(bytes), mode, &av->decoded->insn);
     }
     return r == X86_DECODED;
+}
+
+// Into av->decoded->insn.
+static bool fetch(struct arch_vcpu *av, uint64_t linear, unsigned mode)
+{
+    uint64_t where;
+
+    if (!x86_guest_walk(av, linear, &where)) {
+        return false;
+    }
+    return (linear & PAGE_MASK) + X86_INSN_MAX <= PAGE_SIZE ? fetch_at(av, where, mode)
+                                                            : fetch_split(av, linear, where, mode);
 }
 
 static enum x86_emulate_result carry_out(struct access *c, const struct x86_insn *in,
@@ -259,21 +296,19 @@ static bool emulate(struct access *c)
 {
     struct arch_vcpu *av = c->av;
     struct x86_seg cs, ss;
-    struct x86_insn in;
+    const struct x86_insn *in = &av->decoded->insn;
     unsigned mode;
-    uint64_t linear;
 
     x86_ops->get_segment(av, X86_CS, &cs);
     x86_ops->get_segment(av, X86_SS, &ss);
     mode = code_mode(av, &cs);
     c->long_mode = mode == 8;
-    linear = x86_code_address(av);
     c->user = x86_is_user(av);
-    if (!fetch(av, linear, mode, &in)) {
+    if (!fetch(av, code_address(av, &cs, mode), mode)) {
         return false;
     }
-    c->hint = c->faulted && x86_emulates_operand(&in);
-    return carry_out(c, &in, &ss) != X86_EMULATE_UNKNOWN;
+    c->hint = c->faulted && x86_emulates_operand(in);
+    return carry_out(c, in, &ss) != X86_EMULATE_UNKNOWN;
 }
 
 bool x86_emulate_fault(struct arch_vcpu *av, const struct x86_exit *x, enum vcpu_verdict *verdict)

@@ -9,6 +9,7 @@
 #include "arch/mmu.h"
 #include "arch/x86_64/virt/entry_modes.h"
 #include "arch/x86_64/virt/virt_local.h"
+#include "kernel/mm/pool.h"
 
 #define MSR_TSC_AUX 0xC0000103
 #define CPUID81_EDX_RDTSCP BIT64(27)
@@ -29,20 +30,31 @@ enum status arch_vcpu_create(struct arch_vcpu *av, struct arch_vm *vm, unsigned 
     av->vm = vm;
     av->up = up;
     av->index = index;
-    if (fp_create(av) != OK) {
+    av->decoded = pool_alloc(sizeof(*av->decoded));
+    if (!av->decoded) {
         return E_NOMEM;
+    }
+    av->decoded->mode = 0;
+    if (fp_create(av) != OK) {
+        goto out_decoded;
     }
     if (x86_ops->vcpu_create(av) != OK) {
-        fp_destroy(av);
-        return E_NOMEM;
+        goto out_fp;
     }
     return OK;
+
+out_fp:
+    fp_destroy(av);
+out_decoded:
+    pool_free(av->decoded, sizeof(*av->decoded));
+    return E_NOMEM;
 }
 
 void arch_vcpu_destroy(struct arch_vcpu *av)
 {
     x86_ops->vcpu_destroy(av);
     fp_destroy(av);
+    pool_free(av->decoded, sizeof(*av->decoded));
     memset(av, 0, sizeof(*av));
 }
 

@@ -5,6 +5,7 @@
 
 #include "arch/vcpu.h"
 #include "arch/x86_64/virt/ops.h"
+#include "arch/x86_64/virt/x86_decode.h"
 
 // The vendor's part; chosen once by arch_virt_probe().
 extern const struct x86_virt_ops *x86_ops;
@@ -70,5 +71,12 @@ bool x86_guest_access(struct arch_vcpu *av, uint64_t va, struct x86_walk_for why
 // the guest's own programs must not get at ports, or write, where the processor has checked something else.
 bool x86_emulate_fault(struct arch_vcpu *av, const struct x86_exit *x, enum vcpu_verdict *verdict);
 bool x86_emulate_string_io(struct arch_vcpu *av, const struct x86_exit *x, enum vcpu_verdict *verdict);
+// The last instruction that was decoded: most often it is the next one again. Decoding depends on bytes and mode alone.
+struct x86_decoded {
+    uint8_t bytes[X86_INSN_MAX];
+    uint8_t mode; // 0: none yet
+    struct x86_insn insn;
+};
+
 // The linear address of the instruction at RIP.
 uint64_t x86_code_address(const struct arch_vcpu *av);

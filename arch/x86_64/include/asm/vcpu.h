@@ -8,6 +8,7 @@
 
 struct arch_vm;
 struct vcpu_upcalls;
+struct x86_decoded;
 
 enum x86_reg {
     X86_RAX,
@@ -46,6 +47,7 @@ struct arch_vcpu {
     uint64_t r[X86_REG_COUNT]; // while outside the guest
     uint64_t xcr0;
     void *fp; // XSAVE area
+    struct x86_decoded *decoded; // virt/mmio.c
     struct x86_msrs msr;
     uint32_t irq_lines; // of arch_vcpu_set_irq()
     uint32_t flushed;   // vm->flush_count as of its last entry

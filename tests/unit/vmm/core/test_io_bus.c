@@ -133,6 +133,25 @@ static void two_regions_in_turn(void **state)
     assert_int_equal(d[1].calls, 4);
 }
 
+// A port's region is small, and cached for single bytes: not one further.
+static void small_region_by_bytes(void **state)
+{
+    struct io_cache c = {.narrow = true};
+    struct dev d = {0};
+    uint64_t v;
+
+    (void)state;
+    assert_int_equal(add(0x3F8, 8, &d, "uart", NULL), OK);
+    for (unsigned i = 0; i < 8; i++) {
+        assert_int_equal(rd(&c, 0x3F8 + i, 1, &v), IO_DONE);
+        assert_int_equal(v, 0x100 + i);
+    }
+    assert_true(c.last.dev == &d && c.last.span == 7);
+    assert_int_equal(rd(&c, 0x400, 1, NULL), IO_UNCLAIMED);
+    assert_int_equal(rd(&c, 0x3F7, 1, NULL), IO_UNCLAIMED);
+    assert_int_equal(d.calls, 8);
+}
+
 static void edges_and_holes(void **state)
 {
     struct io_cache c = {0};
@@ -188,7 +207,7 @@ static void overlaps_name_the_owner(void **state)
 
 static void removal_empties_every_cache(void **state)
 {
-    struct io_cache c[2] = {{{0}, {0}}};
+    struct io_cache c[2] = {{.narrow = false}, {.narrow = false}};
     struct dev d = {0};
 
     (void)state;
@@ -265,7 +284,7 @@ static void nearest_names_the_neighbour(void **state)
 
 static void random_against_a_list(void **state)
 {
-    struct io_cache c[2] = {{{0}, {0}}};
+    struct io_cache c[2] = {{.narrow = false}, {.narrow = false}};
     static struct dev d[SLOTS];
     static struct {
         bool used;
@@ -318,6 +337,7 @@ int main(void)
         T(empty_bus),
         T(access_reaches_its_device),
         T(two_regions_in_turn),
+        T(small_region_by_bytes),
         T(edges_and_holes),
         T(top_of_the_space),
         T(overlaps_name_the_owner),
