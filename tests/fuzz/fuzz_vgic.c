@@ -141,6 +141,12 @@ static void step(struct input *in)
         fake.current = fake.on[vcpu];
         fake.chip->ops->pending(fake.chip, vcpu);
         break;
+    case 10:
+        fake_dir(vcpu, byte(in)); // right or not
+        break;
+    case 11: // EOI mode, binary points, CBPR
+        fake.cpu[fake.on[vcpu]].vmcr ^= word(in) & (VMCR_EOIM | VMCR_CBPR | MASK64(VMCR_BPR1_SHIFT, 6));
+        break;
     default:
         do_access(in, vcpu);
         break;

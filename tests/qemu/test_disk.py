@@ -132,6 +132,7 @@ def test_one_file_by_two_names_has_one_writer(work):
     second = '[[vm.device]]\nmodel = "virtio-blk"\nbackend = "fat:/SCRATC~1.IMG"\n'
     toml = FOCUS + linux(memory="128M", device="fat:/scratch-disk.img") + second + HEARTBEAT
     with Machine(Image(toml), disk=disk) as m:
+        m.expect(r"disk file 'SCRATC~1.IMG' shares sectors with 'scratch-disk.img' of vm 'linux'")
         m.expect(r"\[linux\] refused: device .*SCRATC~1.IMG: in use")
         m.heartbeat_goes_on()
 

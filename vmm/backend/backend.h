@@ -77,4 +77,5 @@ struct blk_backend {
     bool read_only;
     bool can_flush;
     char serial[20];
+    const char *owner; // the VM it is for, in messages; NULL: nobody
 };

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernel/log/log.h"
 #include "kernel/mm/pool.h"
 #include "kernel/sched/mutex.h"
 #include "kernel/sync/spinlock.h"
@@ -294,6 +295,9 @@ static enum status disk_claim(struct blk_disk *d)
 
         if (other->file.dev == d->file.dev && !(other->be.read_only && d->be.read_only) &&
             meets(&other->file, sorted, d->file.count)) {
+            log_err("disk file '%.20s' shares sectors with '%.20s' of vm '%s': one writer alone, or "
+                    "read_only = true on all",
+                    d->be.serial, other->be.serial, other->be.owner ? other->be.owner : "-");
             st = E_BUSY;
             break;
         }

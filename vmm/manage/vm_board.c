@@ -91,6 +91,7 @@ static enum status create_virtio_blk(struct vm *vm, struct vm_board *board, cons
     if (s != OK) {
         return s;
     }
+    be->owner = vm_name(vm);
     s = virtio_blk_create(vm, p->name, be, &dev);
     if (s == OK) {
         s = plug(vm, p, dev);
