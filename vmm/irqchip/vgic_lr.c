@@ -35,7 +35,9 @@ static uint64_t sgi_value(struct vgic_cpu *cpu, unsigned irq, struct lr_state *s
     bool ok = (b->enabled & vgic_group_bits(b, vgic_ctlr(cpu->frame.vgic)) & m) != 0;
     unsigned source;
 
-    if (s->pend && !ok) {
+    if (s->pend && ok) {
+        vgic_sgi_merge(cpu, irq, s->source);
+    } else if (s->pend) {
         vgic_sgi_return(cpu, irq, s->source);
         s->pend = false;
     }

@@ -81,6 +81,16 @@ bool vgic_sgi_take(struct vgic_cpu *cpu, unsigned irq, unsigned *source)
     return true;
 }
 
+void vgic_sgi_merge(struct vgic_cpu *cpu, unsigned irq, unsigned source)
+{
+    const uint8_t others = (uint8_t) ~(1u << source);
+    uint8_t left = atomic_fetch_and_explicit(&cpu->source[irq], others, memory_order_relaxed);
+
+    if ((left & others) == 0) {
+        cpu->priv.latched &= ~vgic_bit(irq); // one sent since then is posted, and latched again
+    }
+}
+
 void vgic_sgi_return(struct vgic_cpu *cpu, unsigned irq, unsigned source)
 {
     atomic_fetch_or_explicit(&cpu->source[irq], (uint8_t)(1u << source), memory_order_relaxed);

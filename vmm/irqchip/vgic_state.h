@@ -392,6 +392,8 @@ bool vgic_forwarded(struct virqchip *chip, unsigned vcpu, unsigned line);
 // What a GICv2 SGI in a list register is to hold: like other interrupts, but one sender at a time.
 // The sender that an evicted or withdrawn pending SGI goes back to.
 void vgic_sgi_return(struct vgic_cpu *cpu, unsigned irq, unsigned source);
+// It is pending in a list register: what the same sender has sent since is the same pending interrupt.
+void vgic_sgi_merge(struct vgic_cpu *cpu, unsigned irq, unsigned source);
 // Takes the next sender of a latched SGI; false when there is none (any more).
 bool vgic_sgi_take(struct vgic_cpu *cpu, unsigned irq, unsigned *source);
 void vgic_sgi_send_v2(struct vgic *g, unsigned from, unsigned irq, uint32_t targets);

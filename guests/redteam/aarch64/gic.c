@@ -40,7 +40,8 @@
 #define SPI_COUNT 40u // more than list registers
 #define TIMER 27u
 #define SECOND 1u
-#define PATIENCE 2u // seconds
+#define STORM 5000u
+#define PATIENCE 10u // seconds
 
 static bool is_v3(void)
 {
@@ -238,6 +239,7 @@ enum order {
     ORDER_NONE,
     ORDER_TAKE,
     ORDER_END,
+    ORDER_DEACTIVATE,
     ORDER_READ,
     ORDER_STOP
 };
@@ -270,6 +272,8 @@ static void servant(void *arg)
             result = await();
         } else if (now == ORDER_END) {
             gic_end((uint32_t)argument);
+        } else if (now == ORDER_DEACTIVATE) {
+            deactivate((uint32_t)argument);
         } else if (now == ORDER_READ) {
             result = mmio_read32(argument);
         }
@@ -339,21 +343,49 @@ static bool other_private(void)
     return ok & same("over", tell(ORDER_READ, bits_of(0, sgi, ISACTIVER)) >> sgi & 1, 0);
 }
 
-static bool broadcast(void)
+static void send_to_others(unsigned sgi)
 {
-    const unsigned sgi = 6;
-    bool ok;
-
-    prepare(SECOND, sgi, 0x80);
-    prepare(0, sgi, 0x80);
     if (is_v3()) {
         write_sysreg(ICC_SGI1R_EL1, SGI_TO_OTHERS | (uint64_t)sgi << 24);
     } else {
         mmio_write32(board.gicd + GICD_SGIR, 1u << 24 | sgi);
     }
+}
+
+static void send_to_self(unsigned sgi)
+{
+    if (is_v3()) {
+        write_sysreg(ICC_SGI1R_EL1, 1u | (uint64_t)sgi << 24);
+    } else {
+        mmio_write32(board.gicd + GICD_SGIR, 2u << 24 | sgi);
+    }
+}
+
+// Once, then a storm of them in both directions: however many were sent to a CPU that does not take them, one is pending.
+static bool broadcast(void)
+{
+    const unsigned sgi = 6;
+    uint32_t iar;
+    bool ok;
+
+    prepare(SECOND, sgi, 0x80);
+    prepare(0, sgi, 0x80);
+    send_to_others(sgi);
     ok = same("to all others", (unsigned)tell(ORDER_TAKE, 0), sgi);
     tell(ORDER_END, sgi);
-    return ok & same("not to oneself", acknowledged(), SPURIOUS);
+    tell(ORDER_DEACTIVATE, sgi);
+    ok &= same("not to oneself", acknowledged(), SPURIOUS);
+    for (unsigned i = 0; i < STORM; i++) {
+        send_to_others(sgi);
+        send_to_self(sgi);
+    }
+    ok &= same("of a storm", (unsigned)tell(ORDER_TAKE, 0), sgi);
+    tell(ORDER_END, sgi);
+    tell(ORDER_DEACTIVATE, sgi);
+    iar = gic_acknowledge();
+    ok &= same("of one's own storm", iar & 0x3ff, sgi);
+    gic_end(iar);
+    return ok & same("and no more", acknowledged(), SPURIOUS);
 }
 
 bool case_gic_cpus(void)

@@ -80,6 +80,14 @@ static void test_sgi_senders(void **state)
     serve(3, 2u << 10 | 5);
     wr(2, FAKE_GICD + SGIR, 2u << 24 | 0xffu << 16 | 7); // self
     serve(2, 2u << 10 | 7);
+    for (unsigned i = 0; i < 3; i++) { // again while it stands in a list register: the same one
+        wr(2, FAKE_GICD + SGIR, 2u << 24 | 7);
+        wr(1, FAKE_GICD + SGIR, 1u << 18 | 7);
+        assert_int_equal(lines(2), VCPU_LINE_IRQ);
+    }
+    serve(2, 2u << 10 | 7);
+    serve(2, 1u << 10 | 7);
+    idle(2);
     wr(2, FAKE_GICD + SGIR, 3u << 24 | 0xffu << 16 | 7); // reserved
     wr(2, FAKE_GICD + SGIR, 0xf0u << 16 | 7);            // absent vCPUs
     for (unsigned v = 0; v < 4; v++) {
