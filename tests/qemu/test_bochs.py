@@ -11,16 +11,18 @@ RAW = f"load = {FACTS['load_raw']:#x}"
 
 
 def test_small_guests(tmp_path):
-    """Several vCPUs by INIT and SIPI, devices by any instruction in 32-bit and 64-bit code, a guest that dies again and again,
+    """Several vCPUs by INIT and SIPI, devices by any instruction in 32-bit and 64-bit code, control registers and debug
+    exceptions, a guest that dies again and again,
     one that tries all ports; beside them heartbeats."""
     files = {"lost.bin": assemble(FACTS["lost"]), "ports.bin": assemble(FACTS["attackers"]["unknown-ports"]),
-             "m32.bin": linked("x86_mmio32.S", tmp_path), "m64.bin": linked("x86_mmio64.S", tmp_path)}
+             "m32.bin": linked("x86_mmio32.S", tmp_path), "m64.bin": linked("x86_mmio64.S", tmp_path), "regs.bin": linked("x86_registers.S", tmp_path)}
     toml = (host(log="info") + crowd("crowd", "race", cpus=4) + vm("m32", "@OUT@/m32.bin") + vm("m64", "@OUT@/m64.bin")
+            + vm("regs", "@OUT@/regs.bin")
             + vm("lost", "@OUT@/lost.bin", more='on_crash = "restart"', boot=RAW) + vm("ports", "@OUT@/ports.bin", boot=RAW)
             + vm("tick", "metronome") + vm("victim", "heartbeat"))
     with Bochs(Image(toml, files), limit=LIMIT) as m:
         m.expect(r"VMX: EPT", timeout=RUN)
-        m.expect_all([r"\[crowd\] crowd race: \d+ rounds, .*: PASS", r"\[m32\] MMIO is OK", r"\[m64\] MMIO is OK",
+        m.expect_all([r"\[crowd\] crowd race: \d+ rounds, .*: PASS", r"\[m32\] MMIO is OK", r"\[m64\] MMIO is OK", r"\[regs\] REGS is OK",
                       r"guest 'lost' stopped: triple fault", r"\[lost\] starts again \(2\)", r"metronome \d+: \d+ ticks"],
                      timeout=RUN)
         m.heartbeat_goes_on("victim", beats=5, timeout=RUN)

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A guest that asks for what VMX lets the hypervisor answer: CR0, CR4, CR8, debug exceptions, registers and instructions that
+// are not there. It says "REGS is OK", or "FAILED" and the letter of the case. Linked at 1 MiB, entered in 32-bit mode
+// without paging.
+.code32
+.globl _start
+_start:
+    mov $0x180000, %esp
+    cld
+    // identity 0..16 MiB, and the local APIC
+    movl $0x201003, 0x200000
+    movl $0x202003, 0x201000
+    movl $0x203003, 0x201018
+    mov $0x202000, %edi
+    mov $0x83, %eax
+    mov $8, %ecx
+1:  mov %eax, (%edi)
+    add $0x200000, %eax
+    add $8, %edi
+    loop 1b
+    movl $0xFEE00083, 0x203FB8
+    mov $0x20, %eax
+    mov %eax, %cr4
+    mov $0x200000, %eax
+    mov %eax, %cr3
+    mov $0xC0000080, %ecx
+    rdmsr
+    or $0x100, %eax
+    wrmsr
+    mov %cr0, %eax
+    and $~0x20, %eax         // NE as well: a change that the hypervisor carries out
+    or $0x80010001, %eax
+    mov %eax, %cr0
+    lgdt gdtr
+    ljmp $8, $long
+.balign 8
+gdt: .quad 0, 0x00AF9B000000FFFF, 0x00CF93000000FFFF
+gdtr: .word 23
+    .long gdt
+idtr: .word 0xFFF
+    .long 0x210000, 0
+// A gate to `to` for exception `n`.
+.macro gate n, to
+    mov $\to, %eax
+    movw %ax, 0x210000 + 16 * \n
+    movw $8, 0x210002 + 16 * \n
+    movw $0x8E00, 0x210004 + 16 * \n
+    shr $16, %eax
+    movw %ax, 0x210006 + 16 * \n
+.endm
+// The instructions must end in exception `n`.
+.macro faults n, insn:vararg
+    xor %r12d, %r12d
+    lea 77f(%rip), %r15
+    \insn
+77: cmp $\n, %r12d
+    jne bad
+.endm
+.code64
+long:
+    mov $16, %eax
+    mov %eax, %ss
+    mov %eax, %ds
+    mov %eax, %es
+    gate 1, db
+    gate 6, ud
+    gate 13, gp
+    lidt idtr
+    mov $'A', %ebp           // A: the caller's NE is gone, paging is on
+    mov %cr0, %rax
+    and $0x80000021, %eax
+    cmp $0x80000001, %eax
+    jne bad
+    inc %ebp                 // B: CR8
+    mov $5, %eax
+    mov %rax, %cr8
+    mov %cr8, %r9
+    cmp $5, %r9
+    jne bad
+    inc %ebp                 // C: is the local APIC's task priority
+    mov $0xFEE00000, %ebx
+    cmpl $0x50, 0x80(%rbx)
+    jne bad
+    inc %ebp                 // D: and has four bits
+    mov $0x10, %eax
+    faults 13, mov %rax, %cr8
+    inc %ebp                 // E: caches off, as far as the guest sees, and on
+    mov %cr0, %rdi
+    mov %rdi, %rax
+    or $0x60000020, %rax
+    mov %rax, %cr0
+    mov %cr0, %rcx
+    cmp %rax, %rcx
+    jne bad
+    mov %rdi, %cr0
+    inc %ebp                 // F: write-through alone is none
+    mov %rdi, %rax
+    or $0x20000000, %rax
+    faults 13, mov %rax, %cr0
+    inc %ebp                 // G: paging does not end in 64-bit code
+    mov %rdi, %rax
+    btr $31, %rax
+    faults 13, mov %rax, %cr0
+    inc %ebp                 // H: no VMX in CR4, CPUID, as an instruction
+    mov %cr4, %rax
+    bt $13, %rax
+    jc bad
+    bts $13, %rax
+    faults 13, mov %rax, %cr4
+    mov $1, %eax
+    cpuid
+    bt $5, %ecx
+    jc bad
+    faults 6, .byte 0x0F, 0x01, 0xC2
+    inc %ebp                 // I: an MSR that is not there
+    mov $0x12345, %ecx
+    faults 13, rdmsr
+    inc %ebp                 // J: a single step
+    pushfq
+    orq $0x100, (%rsp)
+    xor %r12d, %r12d
+    lea 1f(%rip), %r15
+    popfq
+    nop
+1:  cmp $1, %r12d
+    jne bad
+    mov %dr6, %rax
+    bt $14, %rax
+    jnc bad
+    inc %ebp                 // K: a breakpoint
+    xor %eax, %eax
+    mov %rax, %dr6
+    lea 2f(%rip), %rax
+    mov %rax, %dr0
+    mov $0x402, %eax
+    mov %rax, %dr7
+    xor %r12d, %r12d
+    lea 3f(%rip), %r15
+2:  nop
+    jmp bad
+3:  cmp $1, %r12d
+    jne bad
+    mov %dr6, %rax
+    bt $0, %rax
+    jnc bad
+    mov $0x400, %eax
+    mov %rax, %dr7
+    mov $ok, %esi
+    jmp say
+bad:
+    mov $failed, %esi
+    mov %ebp, %eax
+    mov %al, 7(%rsi)
+say:
+    mov $0x3F8, %dx
+    mov $12, %ecx
+    rep outsb
+1:  cli
+    hlt
+    jmp 1b
+gp: mov $13, %r12d
+    add $8, %rsp
+    jmp back
+ud: mov $6, %r12d
+    jmp back
+db: mov $1, %r12d
+back:
+    mov %r15, (%rsp)
+    movq $2, 16(%rsp)
+    iretq
+ok: .ascii "REGS is OK\r\n"
+failed: .ascii "FAILED ?. \r\n"
