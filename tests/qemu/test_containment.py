@@ -4,7 +4,7 @@ import os
 import re
 
 import pytest
-from lodge import ARCH, FACTS, TOP, Image, Machine, assemble, vm
+from lodge import ARCH, FACTS, LIMIT, TOP, Image, Machine, assemble, vm
 from scenarios import linux
 
 VICTIM = vm("victim", "heartbeat")
@@ -86,7 +86,8 @@ def redteam(name, case):
 def test_redteam(case):
     """One hostile case, or one after another: defined errors for the attacker, nothing for the victim."""
     with Machine(Image(redteam("attacker", case) + VICTIM), smp=2) as m:
-        m.expect(r"\[attacker\] redteam: (\d+) of \1 passed" if case == "all" else rf"\[attacker\] redteam {case}: PASS")
+        m.expect(r"\[attacker\] redteam: (\d+) of \1 passed" if case == "all" else rf"\[attacker\] redteam {case}: PASS",
+                 timeout=2 * LIMIT)
         m.heartbeat_goes_on("victim", beats=4)
         m.never(r"(?i)panic", 1)
 
