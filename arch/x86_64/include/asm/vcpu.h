@@ -46,7 +46,7 @@ struct arch_vcpu {
     void *vendor;
     uint64_t r[X86_REG_COUNT]; // while outside the guest
     uint64_t xcr0;
-    void *fp; // XSAVE area
+    void *fp;                    // XSAVE area
     struct x86_decoded *decoded; // virt/mmio.c
     struct x86_msrs msr;
     uint32_t irq_lines; // of arch_vcpu_set_irq()
