@@ -16,6 +16,7 @@
 #define CONFIG_READ_MAX 64
 #define POLL_BUSY_MS 1u
 #define POLL_IDLE_MS 10u
+#define POLL_PATIENCE 50u
 
 static void add_status(struct virtio_dev *dev, uint32_t bits)
 {
@@ -110,7 +111,11 @@ static void poll(struct timer *t)
     if (!dev->failed) {
         bool busy = dev->ring->free_count != dev->ring->size;
 
-        timer_set(t, arch_time_now() + time_from_ms(busy ? POLL_BUSY_MS : POLL_IDLE_MS));
+        // A request is often followed by another: the long periods begin after a while.
+        dev->idle_polls = busy || dev->ring->last_used != dev->seen_used ? 0 : dev->idle_polls + 1;
+        dev->seen_used = dev->ring->last_used;
+        timer_set(t, arch_time_now() +
+                         time_from_ms(dev->idle_polls < POLL_PATIENCE ? POLL_BUSY_MS : POLL_IDLE_MS));
     }
 }
 

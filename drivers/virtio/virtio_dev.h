@@ -50,6 +50,8 @@ struct virtio_dev {
     const struct vring *ring;
     irq_handler handler;
     void *handler_ctx;
+    unsigned idle_polls; // since anything happened
+    uint16_t seen_used;  // ring->last_used then
 };
 
 // For transports: resets the device and says that a driver is here.
