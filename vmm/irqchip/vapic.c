@@ -53,8 +53,9 @@ void vapic_give(struct vapic *v, unsigned index, const struct vapic_message *m, 
         vlapic_post(&v->lapics[index], m->vector, m->level, sender);
         break;
     case MODE_INIT:
-        if (index != sender) {
-            vcpu_request(vcpu, VCPU_REQ_STOP); // it waits for a start-up message then
+        // One that is off waits for a start-up message already: what is asked of it now, it would do when that has come.
+        if (index != sender && vcpu->state != VCPU_OFF) {
+            vcpu_request(vcpu, VCPU_REQ_STOP);
         }
         break;
     case MODE_STARTUP:
