@@ -8,6 +8,7 @@
 #include "vmm/loader/image.h"
 
 #define SEARCH_MAX KIB(8)
+#define SEARCH_STEP 512u
 #define MAGIC 0x1BADB002u
 #define FLAG_ADDRESSES BIT64(16)
 #define FLAGS_MANDATORY 0xFFFFu // the loader must understand those
@@ -63,14 +64,30 @@ static uint32_t word(const struct header *h, unsigned offset)
     return image_le32(h->words + offset);
 }
 
+static bool is_header(const uint8_t *words)
+{
+    return image_le32(words) == MAGIC &&
+           image_le32(words) + image_le32(words + MB_FLAGS) + image_le32(words + MB_CHECKSUM) == 0;
+}
+
+// A disk may be behind the source: it is read a sector and the header that ends beyond it at a time.
 static bool find_header(const struct image_source *src, struct header *h)
 {
     uint64_t end = min_u64(src->size, SEARCH_MAX);
+    uint8_t block[SEARCH_STEP + MB_MINIMUM - 4];
 
-    for (h->at = 0; h->at + MB_MINIMUM <= end; h->at += 4) {
-        if (image_read(src, h->at, h->words, MB_MINIMUM) == OK && word(h, 0) == MAGIC &&
-            word(h, 0) + word(h, MB_FLAGS) + word(h, MB_CHECKSUM) == 0) {
-            return true;
+    for (uint64_t at = 0; at + MB_MINIMUM <= end; at += SEARCH_STEP) {
+        size_t size = (size_t)min_u64(end - at, sizeof(block));
+
+        if (image_read(src, at, block, size) != OK) {
+            return false;
+        }
+        for (size_t i = 0; i + MB_MINIMUM <= size; i += 4) {
+            if (is_header(block + i)) {
+                h->at = at + i;
+                memcpy(h->words, block + i, MB_MINIMUM);
+                return true;
+            }
         }
     }
     return false;

@@ -157,6 +157,27 @@ static void test_header(void **state)
     assert_string_equal(image.format->name, "raw");
 }
 
+// Wherever it is, across sectors too; and the search costs a few reads, not one a word.
+static void test_search(void **state)
+{
+    uint8_t header[32];
+
+    (void)state;
+    memcpy(header, data + AT, sizeof(header));
+    for (unsigned at = 0; at <= KIB(8) - 12; at += 4) {
+        memset(data, 0, KIB(8) + sizeof(header));
+        memcpy(data + at, header, sizeof(header));
+        put32(data + at + 12, MIB(1) + at); // header_addr
+        file.reads = 0;
+        file.fail_after = 40;
+        assert_int_equal(probe(), OK);
+        assert_int_equal(image.segments[0].file_off, 0);
+    }
+    memset(data, 0, KIB(8) + sizeof(header));
+    memcpy(data + KIB(8) - 8, header, sizeof(header)); // ends beyond the first 8 KiB
+    assert_int_not_equal(probe(), OK);
+}
+
 static void test_elf32(void **state)
 {
     (void)state;
@@ -208,8 +229,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_addresses, setup), cmocka_unit_test_setup(test_bad_addresses, setup),
-        cmocka_unit_test_setup(test_header, setup),    cmocka_unit_test_setup(test_elf32, setup),
-        cmocka_unit_test_setup(test_bad_elf32, setup),
+        cmocka_unit_test_setup(test_header, setup),    cmocka_unit_test_setup(test_search, setup),
+        cmocka_unit_test_setup(test_elf32, setup),     cmocka_unit_test_setup(test_bad_elf32, setup),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
