@@ -78,6 +78,7 @@ AARCH64 = {
     # Configurations: a device's interrupt that the UART has, how it is named, mistakes of this board only.
     "free_device": 0x0B00_0000,
     "uart_irq": (1, r"SPI 1\b"),
+    "board_device": "uart",  # its place may be given in vm.board
     "config_cases": {
         "redistributors into the UART": (
             '[[vm]]\nname = "a"\n[[vm.memory]]\nbase = 0x8000_0000\nsize = "16M"\n[vm.boot]\nkernel = "heartbeat"\n'
@@ -153,6 +154,7 @@ RISCV64 = {
 
     "free_device": 0x1200_0000,
     "uart_irq": (10, r"source 10\b"),
+    "board_device": "uart",  # its place may be given in vm.board
     "config_cases": {
         "harts into the UART": (
             '[[vm]]\nname = "a"\nmemory = "16M"\nirqchip = "aia"\ncpus = 4\n[vm.boot]\nkernel = "heartbeat"\n'
@@ -248,6 +250,7 @@ X86_64 = {
 
     "free_device": 0xFEA0_0000,
     "uart_irq": (4, r"GSI 4\b"),
+    "board_device": "virtio",  # its place may be given in vm.board
     "config_cases": {},
 
     "no_kernel": r"not an x86_64 kernel",

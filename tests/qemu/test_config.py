@@ -39,7 +39,7 @@ CASES = {
     "memory overlap": (f'[[vm]]\nname = "a"\n[[vm.memory]]\nbase = {RAM:#x}\nsize = "32M"\n'
                        f'[[vm.memory]]\nbase = {RAM + (16 << 20):#x}\nsize = "16M"\n[vm.boot]\nkernel = "heartbeat"\n',
                        r"overlaps"),
-    "device in memory": (GOOD + f"[vm.board]\nuart = {RAM:#x}\n", r"overlaps"),
+    "device in memory": (GOOD + f"[vm.board]\n{FACTS['board_device']} = {RAM + (1 << 20):#x}\n", r"overlaps"),
     **FACTS["config_cases"],
     "too many pcpus": (GOOD + "[vm.sched]\npcpus = [0, 0]\n", r"pcpus"),
     "load outside memory": (vm("a", "heartbeat", boot="load = 0x1000_0000"), r"load"),
