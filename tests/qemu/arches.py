@@ -223,7 +223,7 @@ X86_64 = {
         "wraps": ".code32\ncld\nmov $0xFFFF, %dx\n1: in %dx, %eax\nmov $0xFFFFFFF0, %edi\nmov $64, %ecx\nrep insl\n"
                  "mov $-1, %ecx\nrep insb\njmp 1b",
     },
-    "lost": ".code32\nud2",
+    "lost": ".code32\ncli\nud2\nhlt",
     "lost_place": r"triple fault",
     "redteam_ends": {"lost": r"triple fault", "walk": r"page tables in memory that is not there",
                      "entry": r"the CPU refuses to enter the guest", "stack": r"an exception or interrupt whose stack"},
