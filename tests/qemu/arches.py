@@ -241,7 +241,7 @@ X86_64 = {
     "not_on_board": [],
     "stolen_time": [],
     "hole": 0xF000_0000,
-    "custom_map": None,
+    "custom_map": ("configs/custom-map-x86_64.toml", r"100000000-\w+ : System RAM"),
 
     "registers": r"rip  [0-9a-f]{16}  cs",
     "pc": r"rip  [0-9a-f]{16}",

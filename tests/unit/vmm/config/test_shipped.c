@@ -49,7 +49,8 @@ static void check(const char *path, const char *arch, bool must_be_good)
 static const char *only_for(const char *name)
 {
     static const char *const maps[][2] = {{"custom-map.toml", "aarch64"},
-                                          {"custom-map-riscv64.toml", "riscv64"}};
+                                          {"custom-map-riscv64.toml", "riscv64"},
+                                          {"custom-map-x86_64.toml", "x86_64"}};
 
     for (unsigned i = 0; i < ARRAY_SIZE(maps); i++) {
         if (strcmp(name, maps[i][0]) == 0) {
