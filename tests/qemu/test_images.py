@@ -47,18 +47,21 @@ def damaged(kind):
     if kind == "elf-truncated":
         return elf(size=1 << 20), r"truncated", "128M"
     if kind == "elf-outside":
-        return elf(address=0x1000), r"not RAM|outside", "128M"
+        return elf(address=FACTS["hole"]), r"not RAM|outside", "128M"
     raise ValueError(kind)
 
 
 def elf(machine=FACTS["elf_machine"], address=FACTS["load_raw"], size=16, memory_size=None, code=None):
-    """The smallest ELF64: one segment, 16 bytes of code behind the headers, or `code`."""
+    """The smallest ELF64: one segment, 16 bytes of code behind the headers, or `code`; a note that names the entry."""
     code = code or assemble(FACTS["kernel_code"]).ljust(16, b"\0")
     size = max(size, len(code))
+    note = struct.pack("<III4sQ", 4, 8, 18, b"Xen", address)  # XEN_ELFNOTE_PHYS32_ENTRY, which x86_64 alone looks at
+    behind = 64 + 2 * 56 + len(note)
     head = b"\x7fELF\x02\x01\x01" + bytes(9)
-    head += struct.pack("<HHIQQQIHHHHHH", 2, machine, 1, address, 64, 0, 0, 64, 56, 1, 0, 0, 0)
-    head += struct.pack("<IIQQQQQQ", 1, 5, 120, address, address, size, memory_size or size, 8)
-    return head + code
+    head += struct.pack("<HHIQQQIHHHHHH", 2, machine, 1, address, 64, 0, 0, 64, 56, 2, 0, 0, 0)
+    head += struct.pack("<IIQQQQQQ", 1, 5, behind, address, address, size, memory_size or size, 8)
+    head += struct.pack("<IIQQQQQQ", 4, 4, behind - len(note), 0, 0, len(note), len(note), 4)
+    return head + note + code
 
 
 KINDS = ["truncated", "truncated-header", "text", "random", "empty", "too-big", "gzip-damaged", "gzip-bomb", "foreign",
