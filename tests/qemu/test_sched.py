@@ -139,7 +139,7 @@ def test_budget_used_up_still_obeys():
     with Machine(Image(toml), smp=1) as m:
         m.heartbeat_goes_on("b")
         to_shell(m)
-        command(m, "vcpu regs a 0", r"pc [0-9a-f]{16}")
+        command(m, "vcpu regs a 0", FACTS["pc"])
         command(m, "vm pause a", PROMPT)
         assert state(m, "a") == "paused"
         command(m, "vm resume a", PROMPT)
