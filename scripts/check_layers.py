@@ -39,7 +39,7 @@ EXTRA = [
     (r"vmm/(virtio|devices)/.*", r"vmm/backend/backend\.h"),
 ]
 # x86's vendors see the common part through its ops table only.
-ONLY = [(r"arch/x86_64/(vmx|svm)/.*", r"arch/x86_64/virt/.*", r"arch/x86_64/virt/ops\.h")]
+ONLY = [(r"arch/x86_64/(vmx|svm)/.*", r"arch/x86_64/virt/.*", r"arch/x86_64/virt/(ops\.h|enter_regs\.inc)")]
 FREE = r"(tests|guests)/.*"
 ASM_ALLOWED = r"(arch|kernel/sync)/.*"
 PROTOTYPE = re.compile(r"^(?!static|return|else)[a-z_\[][\w\[\]:]* [\w *]*\b(arch_\w+)\([^;{]*\);", re.M)
