@@ -72,6 +72,14 @@ enum status arch_cpu_start(const struct cpu_start *start)
     return OK;
 }
 
+bool cpu_is_tcg(void)
+{
+    struct cpuid r = cpuid_read(0x40000000, 0);
+    const uint32_t name[] = {r.ebx, r.ecx, r.edx};
+
+    return memcmp(name, "TCGTCGTCGTCG", sizeof(name)) == 0;
+}
+
 void arch_cpu_idle(void)
 {
     asm volatile("sti\n\thlt\n\tcli" ::: "memory");

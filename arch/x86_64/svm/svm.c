@@ -34,6 +34,10 @@ struct svm_cpu {
 static struct svm_cpu cpus[CPU_MAX];
 static uint32_t asid_count;
 static bool has_nrips;
+
+// QEMU's TCG may forget a pending interrupt while a guest is left: the emulated CPU and the timer's thread change the same word
+// without a lock. Its local APIC still knows, and says so again when its task priority is written.
+static bool loses_irqs;
 static void *iopm, *msrpm; // every port, every MSR but those that VMLOAD and VMSAVE switch
 
 void svm_enter(uint64_t r[X86_REG_COUNT], uint64_t guest_vmcb_pa, uint64_t host_vmcb_pa);
@@ -87,6 +91,7 @@ static enum status svm_probe(struct virt_caps *caps)
         return refuse(caps, "SVM without nested paging");
     }
     has_nrips = (svm.edx & SVM_EDX_NRIPS) != 0;
+    loses_irqs = cpu_is_tcg();
     asid_count = svm.ebx;
     caps->ipa_bits = 48;
     caps->vmid_count = 1u << 16; // address-space identifiers are vCPUs', and renewed as needed
@@ -271,6 +276,9 @@ static void svm_run(struct arch_vcpu *av, struct x86_exit *out)
     sv->vmcb->save.rax = av->r[X86_RAX];
     sv->vmcb->save.rsp = av->r[X86_RSP];
     svm_enter(av->r, sv->vmcb_pa.v, cpus[cpu].host_vmcb.v);
+    if (__builtin_expect(loses_irqs, false)) {
+        lapic_write(LAPIC_TPR, 0);
+    }
     av->r[X86_RAX] = sv->vmcb->save.rax;
     av->r[X86_RSP] = sv->vmcb->save.rsp;
     svm_decode(sv, out);

@@ -62,14 +62,11 @@ static void leaf_basic(const struct arch_vcpu *av, uint32_t subleaf, struct cpui
 // VMRUN it becomes virtual-8086 mode. Linux does without the instruction where it is not offered.
 static uint32_t broken_features(void)
 {
-    static const char name[] = "TCGT"; // CGTCGTCG
     static bool known;
     static uint32_t broken; // the same on all CPUs
 
     if (!known) {
-        struct cpuid r = cpuid_read(0x40000000, 0);
-
-        broken = memcmp(&r.ebx, name, 4) == 0 ? (uint32_t)F1_ECX_CX16 : 0;
+        broken = cpu_is_tcg() ? (uint32_t)F1_ECX_CX16 : 0;
         known = true;
     }
     return broken;

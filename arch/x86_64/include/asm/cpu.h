@@ -145,6 +145,9 @@ static inline uint8_t port_in8(uint16_t port)
     })
 #define creg_write(name, v) asm volatile("mov %0, %%" #name ::"r"((uint64_t)(v)) : "memory")
 
+// QEMU without hardware virtualisation: some of its mistakes are worked round.
+bool cpu_is_tcg(void);
+
 // The local APIC's registers, by their xAPIC offset: through MSRs in x2APIC mode, else through its page (cpu/lapic.c).
 uint32_t lapic_read(unsigned reg);
 void lapic_write(unsigned reg, uint32_t v);
