@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/vmm/loader/files.h"
+#include "tests/unit/vmm/loader/probing.h"
 
 #define FILE_MAX 0x4000
 #define RAM_BASE 0x40000000ull
@@ -16,12 +16,7 @@
 static uint8_t data[FILE_MAX];
 static uint8_t ram_bytes[0x10000];
 static uint8_t bounce[512];
-static struct file file;
 static struct ram ram;
-static struct image image;
-static struct load_error error;
-static struct image_options options;
-static struct image_source source;
 static const struct image_sink sink = {ram_write, ram_zero, &ram, bounce, sizeof(bounce)};
 
 static int setup(void **state)
@@ -36,23 +31,6 @@ static int setup(void **state)
     ram = (struct ram){RAM_BASE, sizeof(ram_bytes), ram_bytes};
     options = (struct image_options){.arch = "aarch64"};
     return 0;
-}
-
-static enum status probe(void)
-{
-    error.text[0] = 0;
-    source = file_source(&file);
-    enum status st = image_probe(&source, &options, &image, &error);
-    assert_int_equal(st == OK, error.text[0] == 0);
-    return st;
-}
-
-static void refused(enum status st, const char *part)
-{
-    assert_int_equal(probe(), st);
-    if (!strstr(error.text, part)) {
-        fail_msg("\"%s\" does not say \"%s\"", error.text, part);
-    }
 }
 
 static void loads(void)
@@ -125,7 +103,7 @@ static void test_arm64_bad_text_offset(void **state)
 {
     (void)state;
     put_arm64_header(data, UINT64_MAX, 0x1000);
-    refused(E_CORRUPT, "text_offset");
+    assert_refused(E_CORRUPT, "text_offset");
 }
 
 static void test_arm64_at_a_given_address(void **state)
@@ -144,7 +122,7 @@ static void test_arm64_for_another_guest(void **state)
     (void)state;
     put_arm64_header(data, 0, 0x1000);
     options.arch = "riscv64";
-    refused(E_UNSUPPORTED, "the guest is riscv64");
+    assert_refused(E_UNSUPPORTED, "the guest is riscv64");
 }
 
 // The privilege mode of a riscv64 kernel, looked for where each format has its entry.
@@ -154,16 +132,16 @@ static void test_riscv64_for_m_mode(void **state)
     options.arch = "riscv64";
     put32(data, 0x00000013);
     put32(data + 4, 0xf1402573); // csrr a0, mhartid
-    refused(E_UNSUPPORTED, "is built for M-mode");
+    assert_refused(E_UNSUPPORTED, "is built for M-mode");
     options.has_load = true;
     options.load = 0x80000000;
-    refused(E_UNSUPPORTED, "is built for M-mode");
+    assert_refused(E_UNSUPPORTED, "is built for M-mode");
     put32(data + 4, 0x10002573); // csrr a0, sstatus
     put32(data + 8, 0x0000006f);
     assert_int_equal(probe(), OK);
     options.has_load = false;
     put32(data, 0);
-    refused(E_UNSUPPORTED, "is not a riscv64 kernel");
+    assert_refused(E_UNSUPPORTED, "is not a riscv64 kernel");
 }
 
 // All bytes are instructions of x86, but nobody's program begins with these.
@@ -176,10 +154,10 @@ static void test_x86_64_raw(void **state)
     assert_string_equal(image.format->name, "raw");
     assert_int_equal(image.mode, IMAGE_MODE_FLAT32);
     put32(data, 0xfa0b0000);
-    refused(E_UNSUPPORTED, "is not an x86_64 kernel");
+    assert_refused(E_UNSUPPORTED, "is not an x86_64 kernel");
     options.arch = "x86_64";
     put32(data, UINT32_MAX);
-    refused(E_UNSUPPORTED, "is not an x86_64 kernel");
+    assert_refused(E_UNSUPPORTED, "is not an x86_64 kernel");
     options.arch = "x86_64";
     options.has_load = true;
     options.load = MIB(1);
@@ -193,7 +171,7 @@ static void test_riscv64(void **state)
     (void)state;
     put_arm64_header(data, 0x200000, 0x3000);
     memcpy(data + 0x38, "RSC\x05", 4);
-    refused(E_UNSUPPORTED, "a kernel for riscv64");
+    assert_refused(E_UNSUPPORTED, "a kernel for riscv64");
     options.arch = "riscv64";
     assert_int_equal(probe(), OK);
     assert_string_equal(image.format->name, "riscv64 Image");
@@ -221,17 +199,17 @@ static void test_arm64_truncated_is_found_by_its_sections(void **state)
     put_pe(0xe00);
     assert_int_equal(probe(), OK);
     put_pe(0xe01);
-    refused(E_CORRUPT, "is truncated: 4096 bytes of at least 4097");
+    assert_refused(E_CORRUPT, "is truncated: 4096 bytes of at least 4097");
     put_pe(0xffffffff);
-    refused(E_CORRUPT, "is truncated");
+    assert_refused(E_CORRUPT, "is truncated");
     put_pe(0x10);
     file.size = 0x40 + 24 + 0x70 + 39;
-    refused(E_CORRUPT, "section table");
+    assert_refused(E_CORRUPT, "section table");
     file.size = 0x44;
-    refused(E_CORRUPT, "EFI header");
+    assert_refused(E_CORRUPT, "EFI header");
     file.size = 0x1000;
     put32(data + 60, 0xfffffff0);
-    refused(E_CORRUPT, "EFI header");
+    assert_refused(E_CORRUPT, "EFI header");
 }
 
 // ---- ELF ----
@@ -280,7 +258,7 @@ static void test_elf_ignores_what_is_not_loaded(void **state)
 static void elf_refused(struct elf_segment seg, uint64_t entry, enum status st, const char *part)
 {
     put_elf(data, entry, &seg, 1);
-    refused(st, part);
+    assert_refused(st, part);
 }
 
 static void test_elf_bad_segments(void **state)
@@ -309,10 +287,10 @@ static void test_elf_overlapping_and_too_many_segments(void **state)
     put_elf(data, RAM_BASE, segs, IMAGE_SEGMENT_MAX);
     assert_int_equal(probe(), OK);
     put_elf(data, RAM_BASE, segs, IMAGE_SEGMENT_MAX + 1);
-    refused(E_UNSUPPORTED, "segments");
+    assert_refused(E_UNSUPPORTED, "segments");
     segs[1].paddr--;
     put_elf(data, RAM_BASE, segs, 2);
-    refused(E_CORRUPT, "overlap");
+    assert_refused(E_CORRUPT, "overlap");
 }
 
 static void test_elf_covering_everything(void **state)
@@ -324,7 +302,7 @@ static void test_elf_covering_everything(void **state)
 
     (void)state;
     put_elf(data, 0, segs, 2);
-    refused(E_CORRUPT, "whole address space");
+    assert_refused(E_CORRUPT, "whole address space");
 }
 
 static void test_elf_bad_headers(void **state)
@@ -334,32 +312,32 @@ static void test_elf_bad_headers(void **state)
     (void)state;
     put_elf(data, RAM_BASE, &seg, 1);
     put16(data + 18, 62);
-    refused(E_UNSUPPORTED, "ELF file for x86_64");
+    assert_refused(E_UNSUPPORTED, "ELF file for x86_64");
     put16(data + 18, 0x1234);
-    refused(E_UNSUPPORTED, "another architecture");
+    assert_refused(E_UNSUPPORTED, "another architecture");
     put_elf(data, RAM_BASE, &seg, 1);
     put16(data + 16, 1);
-    refused(E_UNSUPPORTED, "not an executable");
+    assert_refused(E_UNSUPPORTED, "not an executable");
     put_elf(data, RAM_BASE, &seg, 1);
     put16(data + 54, 32);
-    refused(E_CORRUPT, "program headers");
+    assert_refused(E_CORRUPT, "program headers");
     put_elf(data, RAM_BASE, &seg, 1);
     put16(data + 56, 0xffff);
-    refused(E_CORRUPT, "program headers");
+    assert_refused(E_CORRUPT, "program headers");
     put_elf(data, RAM_BASE, &seg, 1);
     put64(data + 32, UINT64_MAX - 4);
-    refused(E_CORRUPT, "program headers are cut off");
+    assert_refused(E_CORRUPT, "program headers are cut off");
     put_elf(data, RAM_BASE, &seg, 1);
     file.size = 64 + 55;
-    refused(E_CORRUPT, "program headers are cut off");
+    assert_refused(E_CORRUPT, "program headers are cut off");
     file.size = 63;
-    refused(E_UNSUPPORTED, "ELF file that is damaged");
+    assert_refused(E_UNSUPPORTED, "ELF file that is damaged");
     file.size = 0x1000;
     data[4] = 1; // 32-bit
-    refused(E_UNSUPPORTED, "not 64-bit");
+    assert_refused(E_UNSUPPORTED, "not 64-bit");
     put_elf(data, RAM_BASE, &seg, 1);
     options.has_load = true;
-    refused(E_CONFIG, "raw images");
+    assert_refused(E_CONFIG, "raw images");
 }
 
 // Any flipped byte of the headers ends in a status, and what is accepted loads or is refused by the RAM.
@@ -412,11 +390,11 @@ static void test_raw_with_addresses(void **state)
     assert_int_equal(probe(), OK);
     assert_int_equal(image.entry, 0xfff);
     options.entry = 0x40081000;
-    refused(E_CONFIG, "boot.entry 0x40081000");
+    assert_refused(E_CONFIG, "boot.entry 0x40081000");
     options.entry = 0x4007ffff;
-    refused(E_CONFIG, "boot.entry");
+    assert_refused(E_CONFIG, "boot.entry");
     options.has_load = false;
-    refused(E_CONFIG, "boot.load");
+    assert_refused(E_CONFIG, "boot.load");
 }
 
 static void test_raw_outside_ram(void **state)
@@ -454,7 +432,7 @@ static void test_foreign_files(void **state)
     for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
         setup(NULL);
         memcpy(data + cases[i].at, cases[i].magic, cases[i].len);
-        refused(E_UNSUPPORTED, cases[i].says);
+        assert_refused(E_UNSUPPORTED, cases[i].says);
     }
 }
 
@@ -462,14 +440,14 @@ static void test_text_empty_and_tiny_files(void **state)
 {
     (void)state;
     file.size = 0;
-    refused(E_CORRUPT, "empty");
+    assert_refused(E_CORRUPT, "empty");
     file.size = 3;
-    refused(E_UNSUPPORTED, "not an arm64 kernel");
+    assert_refused(E_UNSUPPORTED, "not an arm64 kernel");
     file.size = 4;
     assert_int_equal(probe(), OK);
     file.size = 40;
     memcpy(data, "# this is not a kernel but a TOML file\n\n", 40);
-    refused(E_UNSUPPORTED, "text file");
+    assert_refused(E_UNSUPPORTED, "text file");
 }
 
 static void test_read_errors(void **state)
@@ -483,7 +461,7 @@ static void test_read_errors(void **state)
     setup(NULL);
     file.fail_after = 1;
     file.reads = 1;
-    refused(E_IO, "cannot be read");
+    assert_refused(E_IO, "cannot be read");
 }
 
 static void test_image_read_bounds(void **state)

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/vmm/loader/files.h"
+#include "tests/unit/vmm/loader/probing.h"
 
 #define CODE_OFFSET 0xA00u // four setup sectors and the boot sector
 #define CODE_SIZE 0x2000u
@@ -16,12 +16,7 @@
 static uint8_t data[CODE_OFFSET + CODE_SIZE];
 static uint8_t ram_bytes[0x4000];
 static uint8_t bounce[512];
-static struct file file;
 static struct ram ram;
-static struct image image;
-static struct load_error error;
-static struct image_options options;
-static struct image_source source;
 static const struct image_sink sink = {ram_write, ram_zero, &ram, bounce, sizeof(bounce)};
 
 static int setup(void **state)
@@ -51,21 +46,9 @@ static int setup(void **state)
     return 0;
 }
 
-static enum status probe(void)
-{
-    error.text[0] = 0;
-    source = file_source(&file);
-    enum status st = image_probe(&source, &options, &image, &error);
-    assert_int_equal(st == OK, error.text[0] == 0);
-    return st;
-}
-
 static void refused(enum status st, const char *part)
 {
-    assert_int_equal(probe(), st);
-    if (!strstr(error.text, part)) {
-        fail_msg("\"%s\" does not say \"%s\"", error.text, part);
-    }
+    assert_refused(st, part);
     (void)setup(NULL);
 }
 

@@ -8,16 +8,12 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/vmm/loader/files.h"
+#include "tests/unit/vmm/loader/probing.h"
 
 #define NOTE_AT 0x800u
 #define ENTRY (MIB(16) + 0x10)
 
 static uint8_t data[0x2000];
-static struct file file;
-static struct image image;
-static struct load_error error;
-static struct image_options options;
 static unsigned note_size;
 
 static unsigned put_note(unsigned at, const char *name, uint32_t type, uint32_t desc_size, uint64_t desc)
@@ -58,22 +54,9 @@ static int setup(void **state)
     return 0;
 }
 
-static enum status probe(void)
-{
-    struct image_source source = file_source(&file);
-
-    error.text[0] = 0;
-    enum status st = image_probe(&source, &options, &image, &error);
-    assert_int_equal(st == OK, error.text[0] == 0);
-    return st;
-}
-
 static void refused(enum status st, const char *part)
 {
-    assert_int_equal(probe(), st);
-    if (!strstr(error.text, part)) {
-        fail_msg("\"%s\" does not say \"%s\"", error.text, part);
-    }
+    assert_refused(st, part);
     (void)setup(NULL);
 }
 
