@@ -132,6 +132,9 @@ struct vcpu_upcalls {
     bool (*read)(struct arch_vcpu *av, gpa_t gpa, void *buf, unsigned len);
     // Into the guest's memory, for instructions that reach a device and memory at once; false when that is not (all) RAM.
     bool (*write)(struct arch_vcpu *av, gpa_t gpa, const void *buf, unsigned len);
+    // Compare and swap of an aligned word there, 4 or 8 bytes, at once: `old` becomes what was there, `v` is there if that was
+    // the same before. False, and nothing has happened: not RAM, or not to be written.
+    bool (*swap)(struct arch_vcpu *av, gpa_t gpa, unsigned size, uint64_t *old, uint64_t v);
     // The guest waits for an interrupt, as exit() with VCPU_EXIT_IDLE: the usual way from one vCPU to another.
     void (*idle)(struct arch_vcpu *av);
     // A host interrupt is pending: take and dispatch it, let the scheduler run.

@@ -70,6 +70,8 @@ long:
     movsl
     cmpl $0x30, 0x300000
     jne bad
+    cmpl $0x300063, 0x204000 // accessed and dirty
+    jne bad
     inc %ebp                 // C: not present
     mov $0x1001000, %edi
     lea 0x80(%rbx), %rsi

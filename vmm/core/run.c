@@ -249,6 +249,27 @@ static bool run_write(struct arch_vcpu *av, gpa_t where, const void *buf, unsign
     return gmem_write(&vcpu_of(av)->vm->gmem, where, buf, len, NULL) == OK;
 }
 
+static bool run_swap(struct arch_vcpu *av, gpa_t where, unsigned size, uint64_t *old, uint64_t v)
+{
+    struct gmem *gm = &vcpu_of(av)->vm->gmem;
+    uint64_t piece;
+    void *at = gmem_ptr(gm, where, size, PERM_R | PERM_W, &piece);
+
+    if (!at || piece < size || !is_aligned(where.v, size)) {
+        return false;
+    }
+    if (size == sizeof(uint32_t)) {
+        uint32_t word = (uint32_t)*old;
+
+        __atomic_compare_exchange_n((uint32_t *)at, &word, (uint32_t)v, false, __ATOMIC_ACQ_REL,
+                                    __ATOMIC_ACQUIRE);
+        *old = word;
+    } else {
+        __atomic_compare_exchange_n((uint64_t *)at, old, v, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+    }
+    return gmem_mark_dirty(gm, where, size) == OK;
+}
+
 __attribute__((noinline)) static void timed_idle(struct vcpu *v)
 {
     uint64_t start = arch_time_now();
@@ -353,6 +374,7 @@ const struct vcpu_upcalls vcpu_upcalls = {
     .take_irq = run_take_irq,
     .read = run_read,
     .write = run_write,
+    .swap = run_swap,
     .idle = run_idle,
     .host_irq = run_host_irq,
     .requests = run_requests,

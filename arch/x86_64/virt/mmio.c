@@ -5,8 +5,7 @@
 // does and nothing else.
 //
 // Memory beside the access that faulted (the other end of a MOVS, a stack) is reached as the guest could: its page tables
-// decide, and a page fault is the guest's. Accessed and dirty bits stay as they are. Where nothing is, reads give all ones
-// and writes are lost, as on a PC.
+// decide, and a page fault is the guest's. Where nothing is, reads give all ones and writes are lost, as on a PC.
 #include <string.h>
 
 #include "arch/x86_64/virt/virt_local.h"
@@ -43,6 +42,7 @@ static bool is_canonical(const struct access *c, uint64_t linear)
 // Outside of 64-bit code addresses come back to 0 at 4 GiB.
 static bool translate(struct access *c, uint64_t linear, bool write, uint64_t *out)
 {
+    enum x86_walk_result r;
     uint32_t error;
 
     linear &= c->long_mode ? UINT64_MAX : UINT32_MAX;
@@ -56,14 +56,13 @@ static bool translate(struct access *c, uint64_t linear, bool write, uint64_t *o
         *out = c->where;
         return true;
     }
-    if (x86_guest_access(c->av, linear, (struct x86_walk_for){.write = write, .user = c->user}, out,
-                         &error)) {
-        return true;
+    r = x86_guest_access(c->av, linear, (struct x86_walk_for){.write = write, .user = c->user}, out, &error);
+    if (r == X86_WALK_FAULT) {
+        c->page_fault = true;
+        c->linear = linear;
+        c->error = error;
     }
-    c->page_fault = true;
-    c->linear = linear;
-    c->error = error;
-    return false;
+    return r == X86_WALK_DONE;
 }
 
 static bool in_memory(struct access *c, uint64_t where, struct io_access *a)

@@ -6,6 +6,7 @@
 #include "arch/vcpu.h"
 #include "arch/x86_64/virt/ops.h"
 #include "arch/x86_64/virt/x86_decode.h"
+#include "arch/x86_64/virt/x86_walk.h"
 
 // The vendor's part; chosen once by arch_virt_probe().
 extern const struct x86_virt_ops *x86_ops;
@@ -58,12 +59,9 @@ bool x86_kvm_read_steal(struct arch_vcpu *av, uint32_t msr, uint64_t *out);
 // walk.c: the guest's own page tables (Intel SDM vol. 3A, 4.3 to 4.5). False: not mapped.
 bool x86_guest_walk(struct arch_vcpu *av, uint64_t va, uint64_t *gpa);
 
-// Likewise for a data access, whose rights count (4.6). False: `error` is the page fault's error code.
-struct x86_walk_for {
-    bool write, user;
-};
-bool x86_guest_access(struct arch_vcpu *av, uint64_t va, struct x86_walk_for why, uint64_t *gpa,
-                      uint32_t *error);
+// Likewise for a data access, as x86_walk() does it.
+enum x86_walk_result x86_guest_access(struct arch_vcpu *av, uint64_t va, struct x86_walk_for why,
+                                      uint64_t *gpa, uint32_t *error);
 
 // mmio.c: the instruction at RIP, which has made the exit `x`: a nested fault, or INS or OUTS. False: it is not one that is
 // emulated, and nothing has changed. Otherwise the guest goes on after it, in its midst, or at a page fault; or at the

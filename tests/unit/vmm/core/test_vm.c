@@ -87,6 +87,36 @@ static void test_refused_mmio_counts_once(void **state)
     end();
 }
 
+// A word is swapped when it is what was expected; elsewhere there is none.
+static void swaps(struct arch_vcpu *av)
+{
+    gpa_t where = gmem_region(&vm.gmem, 0)->base;
+    uint64_t old = 5, v = UINT64_MAX, now = 0;
+
+    assert_true(av->up->write(av, where, &v, sizeof(v)));
+    assert_true(av->up->swap(av, where, 8, &old, 7));
+    assert_true(old == UINT64_MAX);
+    assert_true(av->up->swap(av, where, 8, &old, 7));
+    assert_true(av->up->read(av, where, &now, sizeof(now)) && now == 7);
+    old = 0;
+    assert_true(av->up->swap(av, gpa(where.v + 4), 4, &old, UINT64_MAX) && old == 0);
+    assert_true(av->up->read(av, where, &now, sizeof(now)) && now == 0xFFFFFFFF00000007);
+    assert_false(av->up->swap(av, gpa(where.v + 4), 8, &old, 1));
+    assert_false(av->up->swap(av, gpa(0x1000), 8, &old, 1));
+}
+
+static void test_swap(void **state)
+{
+    struct host_step steps[] = {{.kind = HOST_STEP_CALL, .fn = swaps}};
+
+    (void)state;
+    make(1, 1);
+    host_guest_script(0, steps, ARRAY_SIZE(steps));
+    vm_start(&vm, &entry);
+    run_to_end();
+    end();
+}
+
 static void slow(struct arch_vcpu *av)
 {
     (void)av;
@@ -496,6 +526,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mmio),
         cmocka_unit_test(test_refused_mmio_counts_once),
+        cmocka_unit_test(test_swap),
         cmocka_unit_test(test_timed_exits),
         cmocka_unit_test(test_cpu_on),
         cmocka_unit_test(test_last_cpu_off_ends_the_vm),
