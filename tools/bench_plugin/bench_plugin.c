@@ -3,7 +3,7 @@
 // A TCG plugin for QEMU that checks what guests/bench measures, by counting executed instructions of the hypervisor.
 //
 // The guest marks the beginning and the end of each batch and the end of a series by instructions without effect
-// (movz xzr, #MARK on aarch64, slti zero, zero, MARK on riscv64). An instruction is the hypervisor's when its address
+// (movz xzr, #MARK on aarch64, slti zero, zero, MARK on riscv64, nopl MARK(%rax) on x86_64). An instruction is the hypervisor's when its address
 // lies in the MiBs from `image=` on, and the firmware's below `firmware=`. Results go to the file named by `out=`, a line
 // each, with numbers in decimal:
 //   entry TOTAL PAGES FW     instructions of the whole machine before the guest's first, 4 KiB pages written neither by
@@ -87,6 +87,7 @@ static const struct mark_code {
 } mark_codes[] = {
     {"aarch64", 0xffe0001f, 0xd280001f, 5, 0x4c00}, // movz xzr, #n
     {"riscv64", 0x000fffff, 0x00002013, 20, 0x4c0}, // slti zero, zero, n
+    {"x86_64", 0x00ffffff, 0x00401f0f, 24, 0x60},   // nopl n(%rax)
 };
 
 #define PROFILE_SHIFT 4

@@ -9,6 +9,11 @@
 #include "guests/bench/bench.h"
 #include "guests/lib/x86_64/cpu.h"
 
+#define MARK_BEGIN 0x61
+#define MARK_END 0x62
+#define MARK_SERIES 0x63
+#define MARK(n) __asm__ volatile(".byte 0x0F, 0x1F, 0x40, %c0" : : "i"(n)) // nopl n(%rax)
+
 #define MSR_TSC_DEADLINE 0x6E0u
 #define MSR_X2APIC 0x800u
 #define APIC_SELF_IPI 0x3Fu
@@ -30,11 +35,13 @@ extern const char vectors_stamp[];
     {                                                                                            \
         uint64_t t0, t1, c = a;                                                                  \
                                                                                                  \
+        MARK(MARK_BEGIN);                                                                        \
         __asm__ volatile(READ_COUNTER("%[t0]") "1:\n\t" body "\n\tdec %[n]\n\tjnz 1b\n\t"        \
                                                "rdtsc\n\tshl $32, %%rdx\n\tor %%rdx, %%rax"      \
                          : [t0] "=&r"(t0), "=&a"(t1), [n] "+&r"(n), "+&S"(a), "+&D"(b), "+&c"(c) \
                          :                                                                       \
                          : "rbx", "rdx", SCRATCH);                                               \
+        MARK(MARK_END);                                                                          \
         return t1 - t0 - READ_OWN;                                                               \
     }
 

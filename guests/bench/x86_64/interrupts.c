@@ -12,11 +12,13 @@ static uint64_t self_ipi(void)
     register uint64_t taken __asm__("r13") = 0;
     uint64_t sent;
 
+    MARK(MARK_BEGIN);
     __asm__ volatile("sti\n\t" READ_COUNTER("%[sent]") "mov %[msr], %%ecx\n\tmov %[vector], %%eax\n\t"
                                                        "xor %%edx, %%edx\n\twrmsr\n\tnop\n\tcli"
                      : [sent] "=&r"(sent), "+r"(taken)
                      : [msr] "i"(MSR_X2APIC + APIC_SELF_IPI), [vector] "i"(VECTOR_BENCH)
                      : "rax", "rcx", "rdx", "r14", "memory", "cc");
+    MARK(MARK_END);
     return taken ? taken - sent - SEND_OWN : 0;
 }
 
@@ -28,6 +30,7 @@ static uint64_t deadline(bool asleep)
     uint64_t at = time_now() + LEAD;
 
     wrmsr(MSR_TSC_DEADLINE, at);
+    MARK(MARK_BEGIN);
     if (asleep) {
         __asm__ volatile("sti\n\thlt\n\tcli"
                          : "+r"(taken), "+r"(count)
@@ -39,6 +42,7 @@ static uint64_t deadline(bool asleep)
                          :
                          : "rax", "rcx", "rdx", "memory", "cc");
     }
+    MARK(MARK_END);
     return taken - at;
 }
 

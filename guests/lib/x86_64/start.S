@@ -15,6 +15,7 @@
     .code32
     .globl _start
 _start:
+    .byte   0x0F, 0x1F, 0x40, 0x64  // nopl 0x64(%eax): for tools/bench_plugin
     cli
     cld
     rdtsc
