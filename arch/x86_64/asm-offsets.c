@@ -4,6 +4,7 @@
 #include "arch/cpu.h"
 #include "arch/x86_64/boot/boot.h"
 #include "arch/x86_64/cpu/trap.h"
+#include "arch/x86_64/svm/svm_local.h"
 
 #define DEFINE(name, value) asm volatile("\n.ascii \"->" #name " %0\"" ::"i"(value))
 
@@ -22,6 +23,9 @@ void asm_offsets(void)
     DEFINE(CONTEXT_R13, offsetof(struct arch_context, r13));
     DEFINE(CONTEXT_R14, offsetof(struct arch_context, r14));
     DEFINE(CONTEXT_R15, offsetof(struct arch_context, r15));
+    DEFINE(VCPU_R, offsetof(struct arch_vcpu, r));
+    DEFINE(SVM_VMCB_PA, offsetof(struct svm_vcpu, vmcb_pa));
+    DEFINE(SVM_HOST_VMCB, offsetof(struct svm_vcpu, host_vmcb));
     DEFINE(SECONDARY_CR3, offsetof(struct secondary_boot, cr3));
     DEFINE(SECONDARY_STACK, offsetof(struct secondary_boot, stack_top));
     DEFINE(SECONDARY_INDEX, offsetof(struct secondary_boot, index));

@@ -19,7 +19,7 @@
 #define DIVIDE_BY_16 0x3u
 #define LVT_MAX_SHIFT 16
 
-static volatile uint32_t *page; // NULL: x2APIC
+volatile uint32_t *lapic_page;
 
 void lapic_map(void)
 {
@@ -27,42 +27,28 @@ void lapic_map(void)
     bool has_x2apic = (cpuid_read(1, 0).ecx & CPUID1_ECX_X2APIC) != 0;
 
     if (!has_x2apic && !(base & APIC_BASE_EXTD)) {
-        page = boot_map_device(base & APIC_BASE_PA, PAGE_SIZE);
+        lapic_page = boot_map_device(base & APIC_BASE_PA, PAGE_SIZE);
     }
 }
 
 bool lapic_is_x2apic(void)
 {
-    return page == NULL;
-}
-
-uint32_t lapic_read(unsigned reg)
-{
-    return page ? page[reg / 4] : (uint32_t)rdmsr(MSR_X2APIC + reg / 16);
-}
-
-void lapic_write(unsigned reg, uint32_t v)
-{
-    if (page) {
-        page[reg / 4] = v;
-    } else {
-        wrmsr(MSR_X2APIC + reg / 16, v);
-    }
+    return lapic_page == NULL;
 }
 
 void lapic_icr(uint32_t apic_id, uint32_t low)
 {
-    if (!page) {
+    if (!lapic_page) {
         asm volatile("mfence\n\tlfence" ::: "memory"); // a WRMSR to the x2APIC orders nothing (SDM 11.12.3)
         wrmsr(MSR_X2APIC + LAPIC_ICR / 16, (uint64_t)apic_id << 32 | low);
         return;
     }
     unsigned long irq = arch_irq_save(); // the two halves belong together
-    while (page[LAPIC_ICR / 4] & ICR_BUSY) {
+    while (lapic_page[LAPIC_ICR / 4] & ICR_BUSY) {
         arch_cpu_relax();
     }
-    page[ICR_HIGH / 4] = apic_id << 24;
-    page[LAPIC_ICR / 4] = low;
+    lapic_page[ICR_HIGH / 4] = apic_id << 24;
+    lapic_page[LAPIC_ICR / 4] = low;
     arch_irq_restore(irq);
 }
 
@@ -82,7 +68,7 @@ void lapic_init_cpu(void)
     uint64_t base = rdmsr(MSR_APIC_BASE) | APIC_BASE_EN;
     unsigned count;
 
-    wrmsr(MSR_APIC_BASE, page ? base : base | APIC_BASE_EXTD);
+    wrmsr(MSR_APIC_BASE, lapic_page ? base : base | APIC_BASE_EXTD);
     count = (lapic_read(LAPIC_VERSION) >> LVT_MAX_SHIFT & 0xFF) + 1;
     for (unsigned i = 0; i < ARRAY_SIZE(lvts) && i < count; i++) {
         lapic_write(lvts[i], LAPIC_LVT_MASKED);

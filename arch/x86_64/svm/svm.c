@@ -37,10 +37,8 @@ static bool has_nrips;
 
 // QEMU's TCG may forget a pending interrupt while a guest is left: the emulated CPU and the timer's thread change the same word
 // without a lock. Its local APIC still knows, and says so again when its task priority is written.
-static bool loses_irqs;
+bool svm_loses_irqs;
 static void *iopm, *msrpm; // every port, every MSR but those that VMLOAD and VMSAVE switch
-
-void svm_enter(uint64_t r[X86_REG_COUNT], uint64_t guest_vmcb_pa, uint64_t host_vmcb_pa);
 
 // ---- the machine ----------------------------------------
 
@@ -91,7 +89,7 @@ static enum status svm_probe(struct virt_caps *caps)
         return refuse(caps, "SVM without nested paging");
     }
     has_nrips = (svm.edx & SVM_EDX_NRIPS) != 0;
-    loses_irqs = cpu_is_tcg();
+    svm_loses_irqs = cpu_is_tcg();
     asid_count = svm.ebx;
     caps->ipa_bits = 48;
     caps->vmid_count = 1u << 16; // address-space identifiers are vCPUs', and renewed as needed
@@ -115,6 +113,7 @@ static enum status svm_enable(void)
     c->host_save = arch_virt_to_phys(save);
     c->host_vmcb = arch_virt_to_phys(vmcb);
     c->next_asid = asid_count; // the first vCPU begins a generation
+    c->generation = 1;
     wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
     wrmsr(MSR_VM_HSAVE_PA, c->host_save.v);
     asm volatile("vmsave" ::"a"(c->host_vmcb.v) : "memory");
@@ -128,7 +127,7 @@ static enum status svm_enable(void)
 #define DEBUG_AWAY (INTERCEPT_DR(0) | INTERCEPT_DR(1) | INTERCEPT_DR(2) | INTERCEPT_DR(3) | INTERCEPT_DR(7))
 #define DR7_ENABLES 0xFFu
 
-static void debug_take(struct svm_vcpu *sv)
+void svm_debug_take(struct svm_vcpu *sv)
 {
     asm volatile("mov %0, %%dr0" ::"r"(sv->dr[0]));
     asm volatile("mov %0, %%dr1" ::"r"(sv->dr[1]));
@@ -218,13 +217,18 @@ static void svm_vcpu_destroy(struct arch_vcpu *av)
     av->vendor = NULL;
 }
 
-// The VMCB is all there is to load, but for breakpoints.
+// The VMCB is all there is to load, but for breakpoints. As long as it stays loaded, nobody else takes identifiers here.
 static void svm_load(struct arch_vcpu *av)
 {
     struct svm_vcpu *sv = av->vendor;
+    unsigned cpu = this_cpu()->index;
 
+    sv->host_vmcb = cpus[cpu].host_vmcb;
+    if (sv->cpu != cpu || sv->generation != cpus[cpu].generation) {
+        av->flushed = atomic_load_explicit(&av->vm->flush_count, memory_order_relaxed) - 1; // see give_asid()
+    }
     if (__builtin_expect((sv->vmcb->save.dr7 & DR7_ENABLES) != 0, false)) {
-        debug_take(sv);
+        svm_debug_take(sv);
     }
 }
 
@@ -238,15 +242,12 @@ static void svm_put(struct arch_vcpu *av)
 }
 
 // A vCPU that comes from another CPU, or whose nested table changed, gets an identifier under which this CPU's TLB holds
-// nothing. When there are no more, everything is flushed and they start again.
-static void give_asid(struct arch_vcpu *av, struct svm_vcpu *sv, struct svm_cpu *c, unsigned cpu)
+// nothing. When there are no more, everything is flushed and they start again. At an entry, as the flush comes with it.
+__attribute__((noinline)) static void give_asid(struct arch_vcpu *av, struct svm_vcpu *sv, uint32_t changes)
 {
-    uint32_t changes = atomic_load_explicit(&av->vm->flush_count, memory_order_acquire);
+    unsigned cpu = this_cpu()->index;
+    struct svm_cpu *c = &cpus[cpu];
 
-    sv->vmcb->control.tlb_control = 0;
-    if (sv->cpu == cpu && sv->generation == c->generation && av->flushed == changes) {
-        return;
-    }
     if (c->next_asid >= asid_count) {
         c->next_asid = HOST_ASID + 1;
         c->generation++;
@@ -258,34 +259,19 @@ static void give_asid(struct arch_vcpu *av, struct svm_vcpu *sv, struct svm_cpu 
     av->flushed = changes;
 }
 
-// An event whose delivery an exit interrupted is delivered again. One that an instruction asked for comes by itself: RIP is
-// still at the instruction.
-static void keep_event(struct vmcb_control *c)
-{
-    uint64_t e = c->exit_int_info;
-
-    c->event_inject = (e & EVENT_VALID) && EVENT_TYPE(e) != EVENT_SOFT ? e : 0;
-}
-
 static void svm_run(struct arch_vcpu *av, struct x86_exit *out)
 {
     struct svm_vcpu *sv = av->vendor;
-    unsigned cpu = this_cpu()->index;
+    struct vmcb *vmcb = sv->vmcb;
+    uint32_t changes = atomic_load_explicit(&av->vm->flush_count, memory_order_acquire);
 
-    give_asid(av, sv, &cpus[cpu], cpu);
-    sv->vmcb->save.rax = av->r[X86_RAX];
-    sv->vmcb->save.rsp = av->r[X86_RSP];
-    svm_enter(av->r, sv->vmcb_pa.v, cpus[cpu].host_vmcb.v);
-    if (__builtin_expect(loses_irqs, false)) {
-        lapic_write(LAPIC_TPR, 0);
+    vmcb->control.tlb_control = 0;
+    if (__builtin_expect(av->flushed != changes, false)) {
+        give_asid(av, sv, changes);
     }
-    av->r[X86_RAX] = sv->vmcb->save.rax;
-    av->r[X86_RSP] = sv->vmcb->save.rsp;
-    svm_decode(sv, out);
-    if (__builtin_expect(out->kind == X86_EXIT_NOTHING && SVM_IS_DR_EXIT(out->reason), false)) {
-        debug_take(sv);
-    }
-    keep_event(&sv->vmcb->control);
+    vmcb->save.rax = av->r[X86_RAX];
+    vmcb->save.rsp = av->r[X86_RSP];
+    svm_enter(av, out, sv);
 }
 
 static void svm_inject(struct arch_vcpu *av, enum x86_event type, uint8_t vector, int64_t error)

@@ -8,9 +8,9 @@
 
 struct svm_vcpu {
     struct vmcb *vmcb;
-    hpa_t vmcb_pa;
-    uint32_t generation; // of its ASID; 0: none
-    unsigned cpu;        // where that is
+    hpa_t vmcb_pa, host_vmcb; // for VMLOAD and VMSAVE: its own, and that of the CPU where it is loaded
+    uint32_t generation;      // of its ASID; 0: none
+    unsigned cpu;             // where that is
     uint64_t dr[4];      // debug addresses, while they are not in the CPU
     bool debugs;         // they are, and the guest gets at them without an exit
 };
@@ -18,9 +18,17 @@ struct svm_vcpu {
 // The guest wants debug registers that are away.
 #define SVM_IS_DR_EXIT(code) ((code) >= VMEXIT_DR_FIRST && (code) <= VMEXIT_DR_LAST)
 
-// svm_exit.c: the exit in neutral words. Instructions whose length the hardware does not tell have that of their plain form: a
-// prefixed one harms only its guest.
-void svm_decode(const struct svm_vcpu *sv, struct x86_exit *out);
+// svm_enter.S: into the guest; an exit goes on in svm_left().
+void svm_enter(struct arch_vcpu *av, struct x86_exit *out, struct svm_vcpu *sv);
+
+// svm_exit.c: what an exit leaves to be done, and the exit in neutral words. Instructions whose length the hardware does not
+// tell have that of their plain form: a prefixed one harms only its guest.
+void svm_left(struct arch_vcpu *av, struct x86_exit *out);
+
+// svm.c: the guest gets at the debug registers from now on.
+void svm_debug_take(struct svm_vcpu *sv);
+// QEMU's TCG: see svm.c.
+extern bool svm_loses_irqs;
 
 // svm_regs.c
 uint64_t svm_get(const struct arch_vcpu *av, enum x86_field f);

@@ -39,8 +39,7 @@ struct x86_exit {
     enum x86_exit_kind kind;
     uint32_t length;  // of the instruction, bytes; 0: unknown
     uint64_t reason;  // the vendor's number, for fault cards
-    uint64_t info[2]; // likewise
-    bool delivering;  // while an exception or interrupt was delivered, which will be done again
+    bool delivering;  // of a nested fault: while an exception or interrupt was delivered, which will be done again
     union {
         struct {
             uint16_t port;

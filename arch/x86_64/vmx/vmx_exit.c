@@ -89,8 +89,6 @@ void vmx_decode(const struct vmx_exit *in, struct x86_exit *out)
     const struct row *r = in->reason < REASON_COUNT ? &rows[in->reason] : NULL;
 
     out->reason = in->reason;
-    out->info[0] = in->qualification;
-    out->info[1] = in->gpa;
     out->length = in->length;
     out->delivering = in->vectoring;
     if (!r || !r->kind) {

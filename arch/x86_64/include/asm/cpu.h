@@ -149,8 +149,22 @@ static inline uint8_t port_in8(uint16_t port)
 bool cpu_is_tcg(void);
 
 // The local APIC's registers, by their xAPIC offset: through MSRs in x2APIC mode, else through its page (cpu/lapic.c).
-uint32_t lapic_read(unsigned reg);
-void lapic_write(unsigned reg, uint32_t v);
+extern volatile uint32_t *lapic_page; // NULL: x2APIC
+
+static inline uint32_t lapic_read(unsigned reg)
+{
+    return lapic_page ? lapic_page[reg / 4] : (uint32_t)rdmsr(MSR_X2APIC + reg / 16);
+}
+
+static inline void lapic_write(unsigned reg, uint32_t v)
+{
+    if (lapic_page) {
+        lapic_page[reg / 4] = v;
+    } else {
+        wrmsr(MSR_X2APIC + reg / 16, v);
+    }
+}
+
 void lapic_icr(uint32_t apic_id, uint32_t low); // waits until an earlier command has gone
 #define LAPIC_ID 0x20
 #define LAPIC_VERSION 0x30
