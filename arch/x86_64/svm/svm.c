@@ -243,7 +243,7 @@ static void svm_put(struct arch_vcpu *av)
 
 // A vCPU that comes from another CPU, or whose nested table changed, gets an identifier under which this CPU's TLB holds
 // nothing. When there are no more, everything is flushed and they start again. At an entry, as the flush comes with it.
-__attribute__((noinline)) static void give_asid(struct arch_vcpu *av, struct svm_vcpu *sv, uint32_t changes)
+static void give_asid(struct arch_vcpu *av, struct svm_vcpu *sv, uint32_t changes)
 {
     unsigned cpu = this_cpu()->index;
     struct svm_cpu *c = &cpus[cpu];
@@ -259,15 +259,23 @@ __attribute__((noinline)) static void give_asid(struct arch_vcpu *av, struct svm
     av->flushed = changes;
 }
 
+static void svm_run(struct arch_vcpu *av, struct x86_exit *out);
+
+__attribute__((noinline)) static void run_anew(struct arch_vcpu *av, struct x86_exit *out, uint32_t changes)
+{
+    give_asid(av, av->vendor, changes);
+    svm_run(av, out);
+}
+
 static void svm_run(struct arch_vcpu *av, struct x86_exit *out)
 {
     struct svm_vcpu *sv = av->vendor;
     struct vmcb *vmcb = sv->vmcb;
     uint32_t changes = atomic_load_explicit(&av->vm->flush_count, memory_order_acquire);
 
-    vmcb->control.tlb_control = 0;
     if (__builtin_expect(av->flushed != changes, false)) {
-        give_asid(av, sv, changes);
+        run_anew(av, out, changes);
+        return;
     }
     vmcb->save.rax = av->r[X86_RAX];
     vmcb->save.rsp = av->r[X86_RSP];

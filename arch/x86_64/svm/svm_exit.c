@@ -125,6 +125,7 @@ void svm_left(struct arch_vcpu *av, struct x86_exit *out)
         lapic_write(LAPIC_TPR, 0);
     }
     c->event_inject = 0;
+    c->tlb_control = 0;
     if (__builtin_expect((c->exit_int_info & EVENT_VALID) != 0, false)) {
         keep_event(c);
     }

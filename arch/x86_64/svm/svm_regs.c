@@ -12,39 +12,36 @@ static struct vmcb_save *save_of(const struct arch_vcpu *av)
     return &((const struct svm_vcpu *)av->vendor)->vmcb->save;
 }
 
-static uint64_t *field_of(const struct arch_vcpu *av, enum x86_field f)
-{
-    static const uint16_t fields[X86_FIELD_COUNT] = {
-        [X86_RIP] = offsetof(struct vmcb_save, rip),   [X86_RFLAGS] = offsetof(struct vmcb_save, rflags),
-        [X86_CR0] = offsetof(struct vmcb_save, cr0),   [X86_CR2] = offsetof(struct vmcb_save, cr2),
-        [X86_CR3] = offsetof(struct vmcb_save, cr3),   [X86_CR4] = offsetof(struct vmcb_save, cr4),
-        [X86_EFER] = offsetof(struct vmcb_save, efer),
-    };
+// Where a register is, and which of its bits are the guest's: it does not see that its EFER has SVME set, which VMRUN wants.
+static const struct field {
+    uint16_t offset;
+    uint64_t mask, always;
+} fields[X86_FIELD_COUNT] = {
+    [X86_RIP] = {offsetof(struct vmcb, save.rip), UINT64_MAX, 0},
+    [X86_RFLAGS] = {offsetof(struct vmcb, save.rflags), UINT64_MAX, 0},
+    [X86_CR0] = {offsetof(struct vmcb, save.cr0), UINT64_MAX, 0},
+    [X86_CR2] = {offsetof(struct vmcb, save.cr2), UINT64_MAX, 0},
+    [X86_CR3] = {offsetof(struct vmcb, save.cr3), UINT64_MAX, 0},
+    [X86_CR4] = {offsetof(struct vmcb, save.cr4), UINT64_MAX, 0},
+    [X86_EFER] = {offsetof(struct vmcb, save.efer), ~(uint64_t)EFER_SVME, EFER_SVME},
+    [X86_CR8] = {offsetof(struct vmcb, control.v_intr), V_TPR, 0},
+};
 
-    return (uint64_t *)((uintptr_t)save_of(av) + fields[f]);
+static uint64_t *field_of(const struct arch_vcpu *av, const struct field *f)
+{
+    return (uint64_t *)((uintptr_t)((const struct svm_vcpu *)av->vendor)->vmcb + f->offset);
 }
 
-// The guest does not see that its EFER has SVME set: VMRUN wants it.
 uint64_t svm_get(const struct arch_vcpu *av, enum x86_field f)
 {
-    uint64_t v;
-
-    if (f == X86_CR8) {
-        return ((const struct svm_vcpu *)av->vendor)->vmcb->control.v_intr & V_TPR;
-    }
-    v = *field_of(av, f);
-    return f == X86_EFER ? v & ~(uint64_t)EFER_SVME : v;
+    return *field_of(av, &fields[f]) & fields[f].mask;
 }
 
 void svm_set(struct arch_vcpu *av, enum x86_field f, uint64_t v)
 {
-    if (f == X86_CR8) {
-        struct vmcb_control *c = &((struct svm_vcpu *)av->vendor)->vmcb->control;
+    uint64_t *to = field_of(av, &fields[f]), mask = fields[f].mask;
 
-        c->v_intr = (c->v_intr & ~V_TPR) | (v & V_TPR);
-        return;
-    }
-    *field_of(av, f) = f == X86_EFER ? v | EFER_SVME : v;
+    *to = (*to & ~mask) | (v & mask) | fields[f].always;
 }
 
 static struct vmcb_seg *segment_of(const struct arch_vcpu *av, enum x86_segment seg)

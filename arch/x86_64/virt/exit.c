@@ -52,12 +52,7 @@ static enum vcpu_verdict exit_interrupt(struct arch_vcpu *av, struct x86_exit *x
 
 static enum vcpu_verdict exit_cpuid(struct arch_vcpu *av, struct x86_exit *x)
 {
-    struct cpuid r = x86_guest_cpuid(av, (uint32_t)av->r[X86_RAX], (uint32_t)av->r[X86_RCX]);
-
-    av->r[X86_RAX] = r.eax;
-    av->r[X86_RBX] = r.ebx;
-    av->r[X86_RCX] = r.ecx;
-    av->r[X86_RDX] = r.edx;
+    x86_guest_cpuid(av);
     return done(av, x->length);
 }
 

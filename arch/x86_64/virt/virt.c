@@ -50,6 +50,7 @@ enum status arch_virt_probe(struct virt_caps *caps)
     if (s != OK) {
         stop_here(s == E_NOENT ? "this CPU has neither VMX nor SVM" : caps->text);
     }
+    x86_cpuid_init();
     caps->vmid_count = VMS_MAX;
     return OK;
 }

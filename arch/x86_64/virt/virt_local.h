@@ -41,8 +41,9 @@ void fp_load(struct arch_vcpu *av);
 void fp_put(struct arch_vcpu *av);
 bool fp_set_xcr0(struct arch_vcpu *av, uint64_t v); // of a loaded vCPU; false: #GP
 
-// cpuid.c: what the guest reads.
-struct cpuid x86_guest_cpuid(const struct arch_vcpu *av, uint32_t leaf, uint32_t subleaf);
+// cpuid.c: what the guest reads, from its registers to its registers. The first is called once, on the boot CPU.
+void x86_cpuid_init(void);
+void x86_guest_cpuid(struct arch_vcpu *av);
 
 // msr.c: false when there is no such register, or the value is impossible: #GP.
 bool x86_msr_read(struct arch_vcpu *av, uint32_t msr, uint64_t *out);
