@@ -16,7 +16,7 @@ static bool call_cpu_state(struct vcpu *v, struct vcpu_exit *e)
 
     if (target) {
         enum vcpu_state s = target->state;
-        e->hypercall.result[0] = s == VCPU_OFF ? 1 : (s == VCPU_ON_PENDING || s == VCPU_CLAIMED ? 2 : 0);
+        e->hypercall.result[0] = s == VCPU_OFF ? 1 : (s == VCPU_ON_PENDING ? 2 : 0);
     }
     return target != NULL;
 }

@@ -297,6 +297,24 @@ static void session_over(struct vm *vm)
     completion_signal(&vm->changed);
 }
 
+// Off, or what vcpu_park() and vcpu_start() have made of it meanwhile. Whether it is off.
+static bool settle(struct vcpu *v)
+{
+    struct vm *vm = v->vm;
+    irq_state_t irq = spin_lock_irqsave(&vm->lock);
+    bool goes_on = vm->state == VM_RUNNING || vm->state == VM_PAUSED;
+    bool again = goes_on && v->next == VCPU_START_AGAIN;
+
+    if (goes_on) {
+        // Not the VM's end: that has been said before it is asked for.
+        atomic_fetch_and_explicit(&v->arch.requests, ~VCPU_REQ_STOP, memory_order_relaxed);
+    }
+    v->next = VCPU_STAY_OFF;
+    v->state = again ? VCPU_ON_PENDING : VCPU_OFF;
+    spin_unlock_irqrestore(&vm->lock, irq);
+    return !again;
+}
+
 // From start to leaving, on the vCPU's own thread.
 static void vcpu_session(struct vcpu *v)
 {
@@ -310,15 +328,17 @@ static void vcpu_session(struct vcpu *v)
     v->in_session = true;
     vcpu_load(v);
     v->state = VCPU_RUNNING;
-    vcpu_request(v, VCPU_REQ_IRQ);
+    // A request of its last life may have gone with that.
+    vcpu_request(v, v->vm->hold || v->call ? VCPU_REQ_IRQ | VCPU_REQ_PAUSE : VCPU_REQ_IRQ);
     run_until_left(v);
     // Parked: no timer of it may fire any more.
     v->in_session = false;
     unload(v);
     thread_set_active(false);
-    v->state = VCPU_OFF;
-    serve_call(v);
-    session_over(v->vm);
+    if (settle(v)) {
+        serve_call(v);
+        session_over(v->vm);
+    }
 }
 
 static void vcpu_main(void *arg)
@@ -413,16 +433,34 @@ void vcpu_destroy(struct vcpu *v)
 
 enum status vcpu_start(struct vcpu *v, const struct vcpu_entry *entry)
 {
-    enum vcpu_state seen = VCPU_OFF;
+    irq_state_t irq = spin_lock_irqsave(&v->vm->lock);
+    enum status s = OK;
 
-    if (!atomic_compare_exchange_strong(&v->state, &seen, VCPU_CLAIMED)) {
-        return seen == VCPU_CLAIMED || seen == VCPU_ON_PENDING ? E_BUSY : E_STATE;
+    if (v->next == VCPU_AWAIT_START) {
+        v->entry = *entry;
+        v->next = VCPU_START_AGAIN;
+    } else if (v->state == VCPU_OFF) {
+        v->entry = *entry;
+        atomic_fetch_add(&v->vm->running_vcpus, 1);
+        atomic_store_explicit(&v->state, VCPU_ON_PENDING, memory_order_release);
+        thread_wake(v->thread);
+    } else {
+        s = v->state == VCPU_ON_PENDING || v->next == VCPU_START_AGAIN ? E_BUSY : E_STATE;
     }
-    v->entry = *entry;
-    atomic_fetch_add(&v->vm->running_vcpus, 1);
-    atomic_store_explicit(&v->state, VCPU_ON_PENDING, memory_order_release);
-    thread_wake(v->thread);
-    return OK;
+    spin_unlock_irqrestore(&v->vm->lock, irq);
+    return s;
+}
+
+void vcpu_park(struct vcpu *v)
+{
+    irq_state_t irq = spin_lock_irqsave(&v->vm->lock);
+
+    if (v->state != VCPU_OFF) {
+        v->next = VCPU_AWAIT_START;
+        vcpu_request(
+            v, VCPU_REQ_STOP); // under the lock: one that is off already would do it after its next start
+    }
+    spin_unlock_irqrestore(&v->vm->lock, irq);
 }
 
 void vcpu_request(struct vcpu *v, uint32_t bits)
@@ -501,9 +539,8 @@ bool vcpu_ask(struct vcpu *v, void (*fn)(void *ctx), void *ctx)
 const char *vcpu_state_name(enum vcpu_state s)
 {
     static const char *const names[] = {
-        [VCPU_OFF] = "off",         [VCPU_CLAIMED] = "starting", [VCPU_ON_PENDING] = "starting",
-        [VCPU_RUNNING] = "running", [VCPU_WAITING] = "waiting",  [VCPU_HELD] = "held",
-        [VCPU_DEAD] = "gone",
+        [VCPU_OFF] = "off",         [VCPU_ON_PENDING] = "starting", [VCPU_RUNNING] = "running",
+        [VCPU_WAITING] = "waiting", [VCPU_HELD] = "held",           [VCPU_DEAD] = "gone",
     };
 
     return (unsigned)s < ARRAY_SIZE(names) ? names[s] : "?";

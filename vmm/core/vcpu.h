@@ -10,7 +10,6 @@
 
 enum vcpu_state {
     VCPU_OFF,
-    VCPU_CLAIMED,
     VCPU_ON_PENDING,
     VCPU_RUNNING,
     VCPU_WAITING,
@@ -23,6 +22,13 @@ enum vcpu_state {
 #define VCPU_REQ_STOP 2u    // leave arch_vcpu_run()
 #define VCPU_REQ_PAUSE 4u   // look at vm->hold and at vcpu.call, outside arch_vcpu_run()
 #define VCPU_REQ_RESCHED 8u // somebody better waits for the core: set on it, by the scheduler
+
+// What happens when its thread has left the guest.
+enum vcpu_next {
+    VCPU_STAY_OFF,
+    VCPU_AWAIT_START, // vcpu_park(): it is as good as off, the next vcpu_start() counts
+    VCPU_START_AGAIN  // ... and has come
+};
 
 // Something to be done on the vCPU's own thread, between two of its instructions.
 struct vcpu_call {
@@ -37,12 +43,13 @@ struct vcpu {
     unsigned index;
     struct thread *thread;
     _Atomic enum vcpu_state
-        state; // one writer: its own thread, but OFF to CLAIMED (by compare-exchange) and to ON_PENDING: the starter
+        state; // one writer: its own thread, but OFF to ON_PENDING: the starter; from and to OFF: vm->lock
+    enum vcpu_next next; // vm->lock
     struct io_cache mmio_cache;
     struct io_cache pio_cache, pio_byte_cache;
     struct gmem_window window; // where its code and page tables lay last
     struct timer wake_timer;   // an armed guest timer of a vCPU that is not loaded
-    struct vcpu_entry entry;   // for the next start
+    struct vcpu_entry entry;   // for the next start; vm->lock
     struct completion gone;    // its thread has left for good
     bool stolen_kept;          // the guest asked for a record of stolen time, ours or in its own memory
     uint64_t stolen_shared;    // where in its own memory it wants one; STOLEN_NOWHERE
@@ -70,6 +77,10 @@ void vcpu_destroy(struct vcpu *v);
 
 // Makes a parked vCPU run from `entry`. E_STATE when it runs, E_BUSY when somebody else is starting it. Any thread.
 enum status vcpu_start(struct vcpu *v, const struct vcpu_entry *entry);
+
+// Parks another vCPU, whatever it does (INIT on a PC). It leaves as soon as its core lets it, but from now on vcpu_start() takes
+// it for parked: the start is carried out once it has left. A start that it has not carried out yet is dropped. Any thread.
+void vcpu_park(struct vcpu *v);
 
 // Runs fn on the vCPU's thread with all its registers saved and, unless it is off, its guest translation loaded; on the
 // caller's when it is off. Interrupts masked or not. E_TIMEOUT: not within `ticks`, and it will not be. Worker thread, one

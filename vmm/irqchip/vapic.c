@@ -53,14 +53,13 @@ void vapic_give(struct vapic *v, unsigned index, const struct vapic_message *m, 
         vlapic_post(&v->lapics[index], m->vector, m->level, sender);
         break;
     case MODE_INIT:
-        // One that is off waits for a start-up message already: what is asked of it now, it would do when that has come.
-        if (index != sender && vcpu->state != VCPU_OFF) {
-            vcpu_request(vcpu, VCPU_REQ_STOP);
+        if (index != sender) {
+            vcpu_park(vcpu);
         }
         break;
     case MODE_STARTUP:
         // One that runs, or is being started, ignores it.
-        if (index != sender && vcpu->state == VCPU_OFF) {
+        if (index != sender) {
             (void)!vcpu_start(vcpu, &start);
         }
         break;
