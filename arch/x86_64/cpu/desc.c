@@ -3,9 +3,9 @@
 // Segment descriptors, task state and the interrupt descriptor table (Intel SDM vol. 3A, 3.4.5, 6.14, 7.7). One GDT and TSS
 // for each CPU; the IDT is the same for all.
 #include <stdatomic.h>
+#include <string.h>
 
 #include "arch/cpu.h"
-
 #include "arch/x86_64/boot/boot.h"
 #include "arch/x86_64/cpu/cpu_local.h"
 
@@ -39,9 +39,9 @@ struct cpu_desc {
 };
 
 static struct gate idt[256];
-static struct cpu_desc descs[CPUS_MAX];
+static UNCLEARED struct cpu_desc descs[CPUS_MAX]; // each cleared when its CPU comes
 // Nothing but a panic runs here: one serves all CPUs, whoever panics first.
-static _Alignas(16) uint8_t machine_check_stack[PANIC_STACK];
+static UNCLEARED _Alignas(16) uint8_t machine_check_stack[PANIC_STACK];
 static _Atomic unsigned used, ready; // slots; CPUs start one after the other
 
 struct [[gnu::packed]] table_pointer {
@@ -114,6 +114,7 @@ void arch_set_this_cpu(struct cpu *cpu)
     if (slot == 0) {
         fill_idt();
     }
+    memset(d, 0, sizeof(*d));
     fill_tss(d);
     fill_gdt(d);
     load(d);
