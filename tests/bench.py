@@ -40,11 +40,14 @@ ARCHES = {
     "riscv64": {"cpu": "rv64", "hz": 1_000_000_000, "cross": "riscv64-linux-gnu-", "native": {}, "boot": (4, 20), "tty": "ttyS0",
                 "plugin": "arch=riscv64,image=0x3000000000,firmware=0x80200000,off=0x100000",
                 "checked": ("sbi", "plic", "uart", "virtio_magic")},
-    "x86_64": {"cpu": "max", "hz": 1_000_000_000, "cross": "x86_64-linux-gnu-", "native": {}, "boot": (4, 20), "tty": "ttyS0",
-               "plugin": "arch=x86_64,image=0xffffffff80200000", "checked": ("vmmcall", "cpuid", "uart", "ioapic", "apic_id")},
+    "x86_64": {"cpu": "max", "hz": 1_000_000_000, "cross": "x86_64-linux-gnu-", "boot": (4, 20), "tty": "ttyS0",
+               "native": {"CHIPSET": "microvm,acpi=on,pit=on,pic=on,rtc=on"},  # what is most like the virtual PC: no PCI
+               "plugin": "arch=x86_64,image=0xffffffff80200000",
+               "checked": ("vmmcall", "cpuid", "uart", "ioapic", "apic_id", "virtio_magic")},
 }
 HERE = ARCHES[ARCH]
 BOOT_SIZES = HERE["boot"]  # MiB
+BY_PLUGIN = "" if ARCH == "x86_64" else None  # its guests have no clock in common, and none that runs since reset
 CROSS = os.environ.get("CROSS_COMPILE") or HERE["cross"]
 
 
@@ -90,11 +93,13 @@ class Scenario:
             f.write(self.config)
         make("image", f"CONFIG={self.out}/bench.toml", f"OUT={self.out}")
 
-    def clearing(self):
-        """Where the functions are that only clear fresh memory and guests'."""
+    def places(self):
+        """Where the functions are that only clear fresh memory and guests', and where a PC's boot loader enters."""
         out = subprocess.run([f"{CROSS}nm", "-S", f"{self.out}/lodge.elf"], stdout=subprocess.PIPE, text=True, check=True)
         found = re.findall(r"^(\w+) (\w+) \w (?:arch_zero_pages\w*|zero_by_stores)$", out.stdout, re.MULTILINE)
-        return "".join(f",clear={int(at, 16):#x}-{int(at, 16) + int(size, 16):#x}" for at, size in found)
+        start = re.search(r"^(\w+) A pvh_entry_pa$", out.stdout, re.MULTILINE)
+        return (f",start={int(start[1], 16):#x}" if start else "") + "".join(
+            f",clear={int(at, 16):#x}-{int(at, 16) + int(size, 16):#x}" for at, size in found)
 
     def machine(self):
         return {"KERNEL": f"{self.out}/{'lodge.elf' if ARCH == 'x86_64' else 'lodge.bin'}", "VIRT": "on", "INITRD": "", "APPEND": ""}
@@ -103,7 +108,7 @@ class Scenario:
         extra = f"-icount shift=0,sleep=off -seed {self.seed}"
         result = f"{self.out}/plugin.txt"
         if plugin and self.plugin_mode is not None:
-            extra += f" -plugin file={plugin},out={result},{HERE['plugin']}{self.plugin_mode}{self.clearing()}"
+            extra += f" -plugin file={plugin},out={result},{HERE['plugin']}{self.plugin_mode}{self.places()}"
         env = dict(os.environ, ARCH=ARCH, PLATFORM=PLATFORM, SMP=str(self.smp), MEM=self.mem, GIC="3", AIA="none",
                    CPU=HERE["cpu"], DISK="none", EXTRA=extra, MACHINE="", **self.qemu, **self.machine())
         log = f"{self.out}/serial.log"
@@ -125,7 +130,7 @@ class Scenario:
         self.read(log)
         if extra.find("-plugin") >= 0 and os.path.exists(result):
             with open(result, encoding="utf-8") as f:
-                for words in (w for w in map(str.split, f) if w[0] in ("entry", "series", "total")):
+                for words in (w for w in map(str.split, f) if w[0] in ("entry", "series", "switch", "total")):
                     self.plugin.setdefault(words[0], []).append([int(w) for w in words[1:]])
         return self
 
@@ -161,7 +166,7 @@ class Native(Scenario):
         os.makedirs(self.out, exist_ok=True)
         make("guests")
 
-    def clearing(self):
+    def places(self):
         return ""
 
     def machine(self):
@@ -191,19 +196,15 @@ def linux():
 
 def scenarios():
     """The longest first."""
-    if ARCH == "x86_64":
-        yield Scenario("exits", vm("bench", "exits interrupts", "64M"), plugin="")
-        yield from [Scenario(f"calls{n}", one_among(n), mem="2G") for n in (64, 8)]
-        return
     yield from linux()
-    yield from [Scenario(f"share{n}", shared_core(n), mem="2G") for n in (64, 8)]
-    yield Scenario("share", shared_core(2))
+    yield from [Scenario(f"share{n}", shared_core(n), mem="2G", plugin=BY_PLUGIN) for n in (64, 8)]
+    yield Scenario("share", shared_core(2), plugin=BY_PLUGIN)
     yield Scenario("exits", vm("bench", "exits interrupts virtio", "64M", device=BLOCK), plugin="")
     yield Scenario("console", vm("bench", "virtio", device=CONSOLE))
     if ARCH == "aarch64":
         yield Scenario("gicv2", vm("bench", "interrupts", more='gic = "v2"\n'))
     yield Scenario("pair", vm("bench", "pair", more="cpus = 2\n" + sched(pcpus="[0, 1]")), smp=2)
-    yield from [Scenario(f"boot{n}", vm("bench", "boot", f"{n}M"), plugin="" if n == BOOT_SIZES[0] else None)
+    yield from [Scenario(f"boot{n}", vm("bench", "boot", f"{n}M"), plugin="" if n == BOOT_SIZES[0] else BY_PLUGIN)
                 for n in BOOT_SIZES]
     if ARCH == "riscv64":
         yield Native("firmware", f"{BUILD}/guests/bench.bin", "boot")
@@ -214,6 +215,9 @@ def scenarios():
 
 def switch_cost(s):
     """From the sleeper's WFI to the other guest's next look at the counter, both on the machine's one clock."""
+    if BY_PLUGIN is not None:
+        counts = sorted(count for count, in s.plugin.get("switch", []))
+        return counts[len(counts) // 2] - 1 if len(counts) >= 50 else None  # STI is not part of it
     asleep, back = s.series("yield", "sleep"), s.series("spin", "back")
     tick = 1_000_000_000 / HERE["hz"]
     costs = []
@@ -232,6 +236,9 @@ def image_size(elf):
 
 
 def entry(s):
+    if s and BY_PLUGIN is not None:
+        found = s.plugin.get("entry")
+        return found[0][0] - found[0][2] if found else None
     return s.values().get("entry_instructions") if s else None
 
 
@@ -253,10 +260,12 @@ def boot_figures(by_name):
     return figures
 
 
-def linux_overhead(native, lodge):
-    """Per cent more; None when one of them did not come to its end."""
-    whole = [s.plugin["total"][0][0] for s in (native, lodge) if s.plugin.get("total") and "Power down" in s.text]
-    return (whole[1] / whole[0] - 1) * 100 if len(whole) == 2 else None
+def linux_figures(native, lodge):
+    """In per cent: how much more than alone, and how much of that is the hypervisor. Nothing when one came to no end."""
+    if not all(s.plugin.get("total") and "Power down" in s.text for s in (native, lodge)):
+        return {}
+    alone, (whole, hypervisor, _) = native.plugin["total"][0][0], lodge.plugin["total"][0]
+    return {"linux_overhead": (whole / alone - 1) * 100, "linux_share": hypervisor / whole * 100}
 
 
 # A figure, the scenario and how it is read.
@@ -274,7 +283,7 @@ def collect(by_name):
             figures.update(by_name[name].values())
     figures.update(boot_figures(by_name))
     if {"linux", "linux-native"} <= by_name.keys():
-        figures["linux_overhead"] = linux_overhead(by_name["linux-native"], by_name["linux"])
+        figures.update(linux_figures(by_name["linux-native"], by_name["linux"]))
     figures.update({figure: read(by_name[name]) for figure, name, read in READ if name in by_name})
     return {k: v for k, v in figures.items() if v is not None}
 

@@ -3,13 +3,14 @@
 // A TCG plugin for QEMU that checks what guests/bench measures, by counting executed instructions of the hypervisor.
 //
 // The guest marks the beginning and the end of each batch and the end of a series by instructions without effect
-// (movz xzr, #MARK on aarch64, slti zero, zero, MARK on riscv64, nopl MARK(%rax) on x86_64). An instruction is the hypervisor's when its address
-// lies in the MiBs from `image=` on, and the firmware's below `firmware=`. Results go to the file named by `out=`, a line
-// each, with numbers in decimal:
+// (movz xzr, #MARK on aarch64, slti zero, zero, MARK on riscv64, nopl MARK(%rax) on x86_64). An instruction is the hypervisor's
+// when its address lies in the MiBs from `image=` on, and the firmware's below `firmware=`, or before the one at `start=` was
+// executed. Results go to the file named by `out=`, a line each, with numbers in decimal:
 //   entry TOTAL PAGES FW     instructions of the whole machine before the guest's first, 4 KiB pages written neither by
 //                            the firmware nor by what only clears (`clear=FIRST-END`, functions of the hypervisor),
 //                            instructions of the firmware among the total
 //   series N BATCHES COUNT FW    hypervisor and firmware instructions in the cheapest batch of series N
+//   switch COUNT             hypervisor instructions from where a guest marked that it goes to sleep to a guest's next one
 //   profile PC COUNT         the same instructions by address, every 16 bytes (with `profile=1`)
 //   page ADDRESS PC          the same pages, and who wrote each first (with `profile=1`)
 //   trace N PC...            all of them from the last entry into the hypervisor of that series (with `trace=1`)
@@ -69,13 +70,14 @@ uint64_t qemu_plugin_hwaddr_phys_addr(const struct qemu_plugin_hwaddr *h);
 EXPORT int qemu_plugin_version = 1;
 EXPORT int qemu_plugin_install(plugin_id id, const void *info, int argc, char **argv);
 
-#define IMAGE_SIZE (UINT64_C(16) << 20)
+#define IMAGE_SIZE (UINT64_C(2) << 20) // its text: behind it other kernels may lie
 enum {
     MARK_NONE,
     MARK_BEGIN,
     MARK_END,
     MARK_SERIES,
-    MARK_ENTRY
+    MARK_ENTRY,
+    MARK_SLEEP
 };
 
 // An instruction without effect that carries a mark, by architecture.
@@ -101,15 +103,15 @@ static const struct mark_code {
 
 static FILE *out;
 static const struct mark_code *marks = &mark_codes[0];
-static uint64_t image_va, firmware_end, off_register;
+static uint64_t image_va, firmware_end, start_pc, off_register;
 static bool total_printed;
 static struct {
     uint64_t first, end;
 } clearing[CLEARING_MAX];
 static unsigned clearing_count;
 static uint64_t totals[2]; // guest and boot, firmware
-static bool want_trace, want_profile, want_total, in_guest = true, started, in_batch;
-static uint64_t executed, count, fw_executed, fw_count, fw_best, best, batches, series, pages_written;
+static bool want_trace, want_profile, want_total, in_guest = true, started, in_batch, asleep;
+static uint64_t executed, count, fw_executed, fw_count, fw_best, best, batches, series, pages_written, slept;
 static uint64_t trace[TRACE_MAX];
 static unsigned trace_count;
 static uint64_t profile[PROFILE_SIZE];
@@ -151,8 +153,24 @@ static void other_insn(unsigned cpu, void *data)
 {
     (void)cpu;
     (void)data;
+    if (asleep && !in_guest) {
+        fprintf(out, "switch %" PRIu64 "\n", executed - slept);
+        asleep = false;
+    }
     executed++;
     in_guest = true;
+}
+
+// The hypervisor's first: all that came before was the firmware, or its boot loader.
+static void first_insn(unsigned cpu, void *data)
+{
+    if (start_pc) {
+        start_pc = 0;
+        fw_executed = executed;
+        pages_written = 0;
+        memset(writer, 0, sizeof(writer));
+    }
+    other_insn(cpu, data);
 }
 
 static void host_store(unsigned cpu, uint32_t info, uint64_t va, void *data)
@@ -240,6 +258,10 @@ static void mark_insn(unsigned cpu, void *data)
         }
         started = true;
         break;
+    case MARK_SLEEP:
+        asleep = true;
+        slept = executed;
+        break;
     default:
         break;
     }
@@ -254,7 +276,7 @@ static unsigned mark_of(const struct qemu_plugin_insn *insn)
     }
     memcpy(&code, qemu_plugin_insn_data(insn), sizeof(code));
     n = (code & ~marks->mask) >> marks->shift;
-    return (code & marks->mask) == marks->code && n > marks->first && n <= marks->first + MARK_ENTRY
+    return (code & marks->mask) == marks->code && n > marks->first && n <= marks->first + MARK_SLEEP
                ? n - marks->first
                : MARK_NONE;
 }
@@ -279,6 +301,8 @@ static void count_insn(struct qemu_plugin_insn *insn, uint64_t pc)
         data = (void *)(uintptr_t)pc;
     } else if (pc < firmware_end) {
         cb = firmware_insn;
+    } else if (start_pc && pc == start_pc) {
+        cb = first_insn;
     } else if (mark_of(insn) != MARK_NONE) {
         cb = mark_insn;
         data = (void *)(uintptr_t)mark_of(insn);
@@ -362,6 +386,8 @@ static void take_option(const char *name, const char *value)
         image_va = strtoull(value, NULL, 0);
     } else if (strcmp(name, "firmware") == 0) {
         firmware_end = strtoull(value, NULL, 0);
+    } else if (strcmp(name, "start") == 0) {
+        start_pc = strtoull(value, NULL, 0);
     } else if (strcmp(name, "off") == 0) {
         off_register = strtoull(value, NULL, 0);
     } else if (strcmp(name, "trace") == 0) {

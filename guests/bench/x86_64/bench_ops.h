@@ -12,11 +12,14 @@
 #define MARK_BEGIN 0x61
 #define MARK_END 0x62
 #define MARK_SERIES 0x63
-#define MARK(n) __asm__ volatile(".byte 0x0F, 0x1F, 0x40, %c0" : : "i"(n)) // nopl n(%rax)
+#define MARK_SLEEP 0x65
+#define MARK_BYTES(n) ".byte 0x0F, 0x1F, 0x40, " n "\n\t" // nopl n(%rax)
+#define MARK(n) __asm__ volatile(MARK_BYTES("%c0") : : "i"(n))
 
 #define MSR_TSC_DEADLINE 0x6E0u
 #define MSR_X2APIC 0x800u
 #define APIC_SELF_IPI 0x3Fu
+#define ICR_FIXED 0x4000u
 #define VECTOR_BENCH 0x3Au
 #define LVT_TSC_DEADLINE 0x40000u
 
@@ -27,6 +30,7 @@ extern const char vectors_stamp[];
 // The counter in `to`: three instructions behind the one that reads it.
 #define READ_COUNTER(to) "rdtsc\n\tshl $32, %%rdx\n\tor %%rdx, %%rax\n\tmov %%rax, " to "\n\t"
 #define READ_OWN 4u
+#define SEND_OWN 7u // of READ_COUNTER, and the three moves before a WRMSR that sends
 
 // Defines a function that runs `body` `n` times and returns the instructions: `a` is in rsi and ecx, `b` in rdi; rax, rbx and
 // rdx are free.

@@ -62,9 +62,9 @@ void alarm_sleep(uint64_t *before, uint64_t *after)
 {
     uint64_t t0, t1;
 
-    __asm__ volatile(READ_COUNTER("%0") "sti\n\thlt\n\tcli\n\t" READ_COUNTER("%1")
+    __asm__ volatile(READ_COUNTER("%0") MARK_BYTES("%c2") "sti\n\thlt\n\tcli\n\t" READ_COUNTER("%1")
                      : "=&r"(t0), "=&r"(t1)
-                     :
+                     : "i"(MARK_SLEEP)
                      : "rax", "rcx", "rdx", SCRATCH);
     *before = t0;
     *after = t1;

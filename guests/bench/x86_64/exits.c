@@ -5,7 +5,6 @@
 
 #define UART_LSR 5u
 #define IOAPIC_WINDOW 0xFEC00010u
-#define VIRTIO_MAGIC 0xFEB00000u
 #define APIC_ID_MSR (MSR_X2APIC + APIC_ID)
 
 BATCH_FUNCTION(batch_nothing, "")
@@ -31,5 +30,6 @@ void role_exits(void)
     measure("uart_lsr_read", batch_in, board.uart + UART_LSR, 0, 1);
     measure("ioapic_read", batch_read, IOAPIC_WINDOW, 0, 0);
     measure("apic_id_read", batch_rdmsr, APIC_ID_MSR, 0, 0);
-    measure("invlpg", batch_invlpg, VIRTIO_MAGIC, 0, 0);
+    measure("virtio_magic_read", batch_read, board.virtio, 0, 0);
+    measure("invlpg", batch_invlpg, board.ram_size / 2, 0, 0);
 }

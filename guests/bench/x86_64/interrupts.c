@@ -4,7 +4,6 @@
 // one is measured alone.
 #include "guests/bench/x86_64/bench_ops.h"
 
-#define SEND_OWN 7u // of READ_COUNTER, and the three moves before WRMSR
 #define LEAD 20000u
 
 static uint64_t self_ipi(void)

@@ -307,7 +307,12 @@ static void board_from_start_info(const struct start_info *info)
 
 void guest_start(const void *start_info)
 {
-    board = (struct board){.uart = 0x3F8, .uart_irq = 4, .rtc = 0x70, .virtio = 0};
+    board = (struct board){.uart = 0x3F8,
+                           .uart_irq = 4,
+                           .rtc = 0x70,
+                           .virtio = 0xFEB00000,
+                           .virtio_stride = 0x200,
+                           .virtio_count = 8};
     board_from_start_info(start_info);
     traps_setup();
     find_frequency();
