@@ -38,6 +38,14 @@ enum fadt { // 5.2.9
 };
 #define FADT_RESET_REG_SUP BIT64(10)
 
+enum aml { // 20.2
+    AML_NAME = 0x08,
+    AML_BYTE = 0x0A, // then words and double words
+    AML_DWORD = 0x0C,
+    AML_PACKAGE = 0x12,
+    AML_ROOT = '\\'
+};
+
 #define MADT_LAPIC 36 // 5.2.12
 #define MADT_ENTRIES 44u
 enum madt_type {
@@ -163,34 +171,47 @@ static struct table find_table(const struct root *r, const char *signature)
 
 // ---- power ----------------------------------------
 
-// One byte constant of a package: zero and one have opcodes of their own (20.3).
+// One small constant of a package: zero and one have opcodes of their own, others have 1, 2 or 4 bytes (20.2.3).
 static const uint8_t *aml_byte(const uint8_t *p, const uint8_t *end, uint8_t *out)
 {
+    unsigned bytes;
+
     if (p < end && p[0] <= 1) {
         *out = p[0];
         return p + 1;
     }
-    if (end - p >= 2 && p[0] == 0x0A) {
-        *out = p[1];
-        return p + 2;
+    if (p >= end || p[0] < AML_BYTE || p[0] > AML_DWORD) {
+        return NULL;
     }
-    return NULL;
+    bytes = 1u << (p[0] - AML_BYTE);
+    if (end - p <= (ptrdiff_t)bytes) {
+        return NULL;
+    }
+    *out = p[1];
+    return p + 1 + bytes;
+}
+
+// After Name (_S5_ or Name (\_S5_, at the package's length; NULL when something else begins here.
+static const uint8_t *s5_package(const uint8_t *p, const uint8_t *end)
+{
+    static const uint8_t name[] = {'_', 'S', '5', '_', AML_PACKAGE};
+
+    if (*p++ != AML_NAME) {
+        return NULL;
+    }
+    p += p < end && *p == AML_ROOT;
+    return end - p > (ptrdiff_t)sizeof(name) && memcmp(p, name, sizeof(name)) == 0 ? p + sizeof(name) : NULL;
 }
 
 // Name (_S5_, Package () {a, b, ...})
 static bool find_s5(struct table dsdt, uint8_t *a, uint8_t *b)
 {
-    static const uint8_t pattern[] = {0x08, '_', 'S', '5', '_', 0x12};
+    const uint8_t *end = dsdt.p ? dsdt.p + dsdt.size : NULL;
 
-    if (!dsdt.p) {
-        return false;
-    }
+    for (const uint8_t *at = dsdt.p ? dsdt.p + HEADER_SIZE : NULL; at < end; at++) {
+        const uint8_t *p = s5_package(at, end);
 
-    const uint8_t *end = dsdt.p + dsdt.size;
-
-    for (const uint8_t *p = dsdt.p + HEADER_SIZE; end - p > (ptrdiff_t)sizeof(pattern) + 5; p++) {
-        if (memcmp(p, pattern, sizeof(pattern)) == 0) {
-            p += sizeof(pattern);
+        if (p) {
             p += 1 + (p[0] >> 6); // the package's length is 1 to 4 bytes
             p = aml_byte(p + 1, end, a);
             return p && aml_byte(p, end, b);

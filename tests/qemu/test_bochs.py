@@ -3,6 +3,7 @@
 from lodge import FACTS, Bochs, Image, assemble, vm
 from scenarios import host, linux
 from test_sched import crowd
+from test_selftest import suite_passes
 from test_x86 import linked
 
 LIMIT = 900        # seconds; Bochs needs 10 for the boot loader and 70 for Linux when it has a processor of its own
@@ -49,3 +50,10 @@ def test_older_cpu():
 def test_cpu_that_lacks_too_much():
     with Bochs(Image("configs/heartbeats.toml"), cpu="corei5_lynnfield_750", limit=LIMIT) as m:
         m.expect(r"cannot run guests: VMX without EPT, unrestricted guests", timeout=RUN)
+
+
+def test_contract_suite():
+    """Inside the image; then ACPI turns the machine off."""
+    with Bochs(Image("configs/heartbeats.toml", selftest=True), limit=LIMIT) as m:
+        assert suite_passes(m).group(0).endswith(" 0 failed")
+        assert m.ended() == 1  # Bochs's way to end when its machine is turned off

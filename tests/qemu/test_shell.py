@@ -132,6 +132,7 @@ def test_poweroff():
         up(m)
         m.enter("poweroff")
         assert m.ended() == 0
+        assert "cannot power" not in m.qemu.before
 
 
 def test_reboot():

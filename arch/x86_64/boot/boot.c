@@ -22,8 +22,11 @@
 #define IMAGE_SLOT 511      // of the root table
 #define SHIFT_1G 30u
 #define SHIFT_2M 21u
-#define PM1_SLP_EN BIT64(13)
+#define PM1_SCI_EN 1u // ACPI 6.5, 4.8.3.2.1: the registers are ours, not the firmware's
 #define PM1_SLP_TYP_SHIFT 10
+#define PM1_SLP_TYP 0x1C00u
+#define PM1_SLP_EN 0x2000u
+#define POWER_WAIT_MS 500 // a machine that has been told goes on for a while
 #define PORT_KBC_COMMAND 0x64
 #define KBC_RESET 0xFE
 #define PORT_RESET_CONTROL 0xCF9 // PCI: 2 chooses a hard reset, 6 does it
@@ -149,26 +152,64 @@ void trampoline_set(const struct secondary_boot *boot)
     memcpy(page + (trampoline_args - trampoline_start), &args, sizeof(args));
 }
 
+// Whether the port's bits have come; a machine that goes off or is reset does not let it end.
+static bool wait_for_bits(uint16_t port, uint32_t bits)
+{
+    uint64_t start = arch_time_now(), ticks = arch_time_hz() / 1000 * POWER_WAIT_MS;
+
+    do {
+        if (port && (arch_port_read(port, 2) & bits) != 0) {
+            return true;
+        }
+        arch_cpu_relax();
+    } while (arch_time_now() - start < ticks);
+    return false;
+}
+
+static void wait_for_end(void)
+{
+    (void)wait_for_bits(0, 0);
+}
+
+static void sleep_control(uint16_t port, uint32_t type, uint32_t enable)
+{
+    if (port) {
+        arch_port_write(port, 2,
+                        (arch_port_read(port, 2) & ~PM1_SLP_TYP) | type << PM1_SLP_TYP_SHIFT | enable);
+    }
+}
+
+// ACPI 6.5, 16.1.7: both registers know the kind of sleep before they are told to begin.
 void arch_poweroff(void)
 {
     const struct boot_power *p = &boot_info.power;
 
-    if (p->pm1a_control) {
-        arch_port_write(p->pm1a_control, 2, (uint32_t)(p->s5_type_a << PM1_SLP_TYP_SHIFT | PM1_SLP_EN));
+    if (!p->pm1a_control) {
+        return;
     }
-    if (p->pm1b_control) {
-        arch_port_write(p->pm1b_control, 2, (uint32_t)(p->s5_type_b << PM1_SLP_TYP_SHIFT | PM1_SLP_EN));
+    if (!(arch_port_read(p->pm1a_control, 2) & PM1_SCI_EN) && p->smi_command && p->acpi_enable) {
+        arch_port_write(p->smi_command, 1, p->acpi_enable);
+        (void)wait_for_bits(p->pm1a_control, PM1_SCI_EN); // without it some go off all the same
     }
+    sleep_control(p->pm1a_control, p->s5_type_a, 0);
+    sleep_control(p->pm1b_control, p->s5_type_b, 0);
+    sleep_control(p->pm1a_control, p->s5_type_a, PM1_SLP_EN);
+    sleep_control(p->pm1b_control, p->s5_type_b, PM1_SLP_EN);
+    wait_for_end();
 }
 
+// What ACPI names, then what most PCs have.
 void arch_reset(void)
 {
     const struct boot_power *p = &boot_info.power;
 
     if (p->reset_port) {
         port_out8(p->reset_port, p->reset_value);
+        wait_for_end();
     }
     port_out8(PORT_RESET_CONTROL, 2);
     port_out8(PORT_RESET_CONTROL, 6);
+    wait_for_end();
     port_out8(PORT_KBC_COMMAND, KBC_RESET);
+    wait_for_end();
 }

@@ -336,7 +336,7 @@ static void test_cut_off(void **state)
         bench_put(dsdt + 4, size, 4);
         bench_sum(dsdt, size, 9);
         scan(OK);
-        assert_int_equal(bench_bi.power.s5_type_a, size > 36 + 13 ? 5 : 0);
+        assert_int_equal(bench_bi.power.pm1a_control, size >= 36 + 13 ? 0x604 : 0);
     }
     for (uint32_t size = 36; size < MADT_HEAD + entries_size; size++) {
         cpu_init_boot(0);
@@ -350,22 +350,30 @@ static void test_cut_off(void **state)
 
 static void test_s5_packages(void **state)
 {
-    // How many bytes the package's length has, and where the numbers then are; the last has none.
-    static const uint8_t packages[][16] = {
-        {0x08, '_', 'S', '5', '_', 0x12, 0x46, 0x00, 0x04, 0x0A, 0x05, 0x01, 0, 0, 0, 0},
-        {0x08, '_', 'S', '5', '_', 0x12, 0xC6, 0x00, 0x00, 0x00, 0x04, 0x0A, 0x05, 0x01, 0, 0},
-        {0x08, '_', 'S', '5', '_', 0x12, 0x06, 0x04, 0x0B, 0x05, 0x00, 0x01, 0, 0, 0, 0},
+    // The package's length has 1 to 4 bytes, the name may begin at the root, a number may have 1, 2 or 4 bytes. The last two have
+    // no number, and no package.
+    static const uint8_t packages[][18] = {
+        {0x08, '_', 'S', '5', '_', 0x12, 0x46, 0x00, 0x04, 0x0A, 0x05, 0x01},
+        {0x08, '_', 'S', '5', '_', 0x12, 0xC6, 0x00, 0x00, 0x00, 0x04, 0x0A, 0x05, 0x01},
+        {0x08, '\\', '_', 'S', '5', '_', 0x12, 0x06, 0x04, 0x0A, 0x05, 0x01},
+        {0x08, '_', 'S', '5', '_', 0x12, 0x09, 0x04, 0x0B, 0x05, 0x00, 0x0B, 0x01, 0x00},
+        {0x08, '_', 'S', '5', '_', 0x12, 0x0B, 0x04, 0x0C, 0x05, 0, 0, 0, 0x0C, 0x01, 0, 0, 0},
+        {0x08, '_', 'S', '5', '_', 0x12, 0x06, 0x04, 0x0D, 0x05, 0x00, 0x01},
+        {0x08, '\\', '_', 'S', '5', '_', 0x0A, 0x06, 0x04, 0x0A, 0x05, 0x01},
     };
 
     (void)state;
     for (unsigned i = 0; i < ARRAY_SIZE(packages); i++) {
+        bool good = i < 5;
+
         (void)setup(NULL);
         put_dsdt(packages[i], sizeof(packages[i]));
         put_fadt();
         (void)bench_finish(false);
         scan(OK);
-        assert_int_equal(bench_bi.power.s5_type_a, i < 2 ? 5 : 0);
-        assert_int_equal(bench_bi.power.pm1a_control, i < 2 ? 0x604 : 0);
+        assert_int_equal(bench_bi.power.s5_type_a, good ? 5 : 0);
+        assert_int_equal(bench_bi.power.s5_type_b, good ? 1 : 0);
+        assert_int_equal(bench_bi.power.pm1a_control, good ? 0x604 : 0);
     }
 }
 
