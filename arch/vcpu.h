@@ -55,7 +55,8 @@ struct vcpu_exit {
             bool write;
         } pio;
         struct {
-            bool deaf; // interrupts are masked and do not end it (HLT): only being stopped or paused does
+            bool
+                deaf; // interrupts are masked and do not end it (HLT): it returns at any request, for an NMI might
         } idle;
         struct {
             uint64_t target; // MPIDR affinity, hart id or APIC id
@@ -191,6 +192,7 @@ void arch_vcpu_run(struct arch_vcpu *av);
 // where it is loaded, interrupts masked, or while it is loaded nowhere.
 #define VCPU_LINE_IRQ 1u
 #define VCPU_LINE_FIQ 2u
+#define VCPU_LINE_NMI 4u // x86_64: an edge, remembered until the guest has taken it
 void arch_vcpu_set_irq(struct arch_vcpu *av, uint32_t lines);
 
 // True when the idle instruction traps; the scheduler's choice. Takes effect at the next entry.

@@ -3,7 +3,6 @@
 import os
 import subprocess
 
-import pytest
 from lodge import TOP, Image, Machine, cross, vm
 from test_containment import redteam
 
@@ -19,12 +18,13 @@ def linked(name, tmp_path, bits=64, defines=(), raw=True):
         return f.read()
 
 
-@pytest.mark.parametrize("name", ["x86_mmio32.S", "x86_mmio64.S"])
-def test_devices_by_any_instruction(tmp_path, name):
-    """Local and I/O APIC, string port output, what nobody answers; page faults at the other end of a string move."""
-    image = Image("[host]\nlog = \"info\"\n" + vm("probe", "@OUT@/guest.bin"), {"guest.bin": linked(name, tmp_path)})
+def test_devices_and_registers(tmp_path):
+    """Local and I/O APIC, string port output, what nobody answers, page faults at the other end of a string move, by any instruction;
+    control and debug registers, CR8, NMIs."""
+    files = {"m32.bin": linked("x86_mmio32.S", tmp_path), "m64.bin": linked("x86_mmio64.S", tmp_path), "regs.bin": linked("x86_registers.S", tmp_path, defines=["-DTCG"])}
+    image = Image("[host]\nlog = \"info\"\n" + "".join(vm(name[:-4], "@OUT@/" + name) for name in files), files)
     with Machine(image) as m:
-        m.expect(r"\[probe\] MMIO is OK")
+        m.expect_all([r"\[m32\] MMIO is OK", r"\[m64\] MMIO is OK", r"\[regs\] REGS is OK"])
 
 
 def test_multiboot(tmp_path):

@@ -20,6 +20,7 @@ _start:
     add $8, %edi
     loop 1b
     movl $0xFEE00083, 0x203FB8
+    movl $0xFEC00083, 0x203FB0
     mov $0x20, %eax
     mov %eax, %cr4
     mov $0x200000, %eax
@@ -64,8 +65,10 @@ long:
     mov %eax, %ds
     mov %eax, %es
     gate 1, db
+    gate 2, nmi
     gate 6, ud
     gate 13, gp
+    gate 0x45, irq
     lidt idtr
     mov $'A', %ebp           // A: the caller's NE is gone, paging is on
     mov %cr0, %rax
@@ -97,17 +100,23 @@ long:
     inc %ebp                 // F: write-through alone is none
     mov %rdi, %rax
     or $0x20000000, %rax
+#ifndef TCG                      // which lets this pass, and the next two
     faults 13, mov %rax, %cr0
+#endif
     inc %ebp                 // G: paging does not end in 64-bit code
     mov %rdi, %rax
     btr $31, %rax
+#ifndef TCG
     faults 13, mov %rax, %cr0
+#endif
     inc %ebp                 // H: no VMX in CR4, CPUID, as an instruction
     mov %cr4, %rax
     bt $13, %rax
     jc bad
     bts $13, %rax
+#ifndef TCG
     faults 13, mov %rax, %cr4
+#endif
     mov $1, %eax
     cpuid
     bt $5, %ecx
@@ -146,6 +155,52 @@ long:
     jnc bad
     mov $0x400, %eax
     mov %rax, %dr7
+    inc %ebp                 // L: CR8 holds back an interrupt of its class, and lets it in
+    mov $0xFEE00000, %ebx
+    movl $0x1FF, 0xF0(%rbx)
+    xor %r13d, %r13d
+    mov $4, %eax
+    mov %rax, %cr8
+    sti
+    movl $0x40045, 0x300(%rbx)
+    xor %eax, %eax
+    cpuid
+    mov $0xFEE00000, %ebx
+    test %r13d, %r13d
+    jnz bad
+    mov $3, %eax
+    mov %rax, %cr8
+    nop
+    cmp $1, %r13d
+    jne bad
+    cli
+    inc %ebp                 // M: the register of the local APIC is read by CR8, also into R9
+    movl $0x73, 0x80(%rbx)
+    mov %cr8, %r9
+    cmp $7, %r9
+    jne bad
+    movl $0, 0x80(%rbx)
+    inc %ebp                 // N: an NMI in spite of IF; a second one waits for the end of its handler
+    xor %r14d, %r14d
+    movl $0, 0x310(%rbx)
+    movl $0x400, 0x300(%rbx)
+    nop
+    cmp $2, %r14d
+    jne bad
+    test %r12d, %r12d
+    jz bad
+    inc %ebp                 // O: the I/O APIC's, from the PIT, ends HLT with interrupts masked
+    mov $0xFEC00000, %ecx
+    movl $0x14, (%rcx)
+    movl $0x400, 0x10(%rcx)
+    mov $0x30, %al
+    out %al, $0x43
+    mov $0xFF, %al
+    out %al, $0x40
+    out %al, $0x40
+    hlt
+    cmp $3, %r14d
+    jne bad
     mov $ok, %esi
     jmp say
 bad:
@@ -164,6 +219,23 @@ gp: mov $13, %r12d
     jmp back
 ud: mov $6, %r12d
     jmp back
+irq:
+    inc %r13d
+    movl $0, 0xB0(%rbx)
+    iretq
+nmi:
+    inc %r14d
+    cmp $1, %r14d
+    jne 1f
+    movl $0x400, 0x300(%rbx)
+    push %rbx
+    xor %eax, %eax
+    cpuid
+    pop %rbx
+    xor %r12d, %r12d
+    cmp $1, %r14d
+    sete %r12b               // still the first one's
+1:  iretq
 db: mov $1, %r12d
 back:
     mov %r15, (%rsp)

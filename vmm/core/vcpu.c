@@ -217,8 +217,7 @@ void vcpu_idle(struct vcpu *v)
 void vcpu_halt(struct vcpu *v)
 {
     atomic_store_explicit(&v->state, VCPU_WAITING, memory_order_seq_cst);
-    while (
-        !(atomic_load_explicit(&v->arch.requests, memory_order_seq_cst) & (VCPU_REQ_STOP | VCPU_REQ_PAUSE))) {
+    while (!atomic_load_explicit(&v->arch.requests, memory_order_seq_cst)) {
         thread_block_masked();
     }
     atomic_store_explicit(&v->state, VCPU_RUNNING, memory_order_relaxed);

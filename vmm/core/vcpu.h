@@ -106,7 +106,7 @@ unsigned vcpu_backtrace(struct vcpu *v, uint64_t *out, unsigned max);
 // Waits as WFI does: until an interrupt is deliverable or somebody asks for attention. The vCPU's thread.
 void vcpu_idle(struct vcpu *v);
 
-// Waits until somebody asks for attention, interrupts or not. The vCPU's thread.
+// Waits until somebody asks for attention, whether or not an interrupt could be taken. The vCPU's thread.
 void vcpu_halt(struct vcpu *v);
 
 // The vCPU that the guest knows by this number; NULL when there is none.

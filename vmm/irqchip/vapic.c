@@ -63,8 +63,13 @@ void vapic_give(struct vapic *v, unsigned index, const struct vapic_message *m, 
             (void)!vcpu_start(vcpu, &start);
         }
         break;
+    case MODE_NMI:
+        if (vcpu->state != VCPU_OFF) {
+            vlapic_post_nmi(&v->lapics[index]);
+        }
+        break;
     default:
-        break; // SMI, NMI, ExtINT: nobody here takes them
+        break; // SMI, ExtINT: nobody here takes them
     }
 }
 
@@ -109,7 +114,7 @@ static enum status vapic_send_msi(struct virqchip *chip, uint32_t device_id, uin
     };
 
     (void)device_id;
-    if ((address & ~UINT64_C(0xFFFFF)) != MSI_BASE || m.mode > MODE_LOWEST) {
+    if ((address & ~UINT64_C(0xFFFFF)) != MSI_BASE || (m.mode > MODE_LOWEST && m.mode != MODE_NMI)) {
         return E_INVAL;
     }
     vapic_deliver(vapic_of(chip), &m, VAPIC_NOBODY);
@@ -118,7 +123,7 @@ static enum status vapic_send_msi(struct virqchip *chip, uint32_t device_id, uin
 
 static void vapic_flush(struct virqchip *chip, unsigned vcpu)
 {
-    vlapic_drive(&vapic_of(chip)->lapics[vcpu]);
+    vlapic_flush(&vapic_of(chip)->lapics[vcpu]);
 }
 
 static bool vapic_pending(struct virqchip *chip, unsigned vcpu)

@@ -69,6 +69,7 @@ struct vlapic {
     struct vlapic_regs regs;
     _Atomic uint32_t irr[VLAPIC_WORDS]; // set by anybody, cleared by its vCPU
     _Atomic uint32_t tmr[VLAPIC_WORDS];
+    _Atomic bool nmi;     // set by anybody, cleared when its vCPU is told
     struct spinlock lock; // clock
     struct vlapic_clock clock;
     struct timer timer;
@@ -108,9 +109,11 @@ void vapic_give(struct vapic *v, unsigned index, const struct vapic_message *m, 
 // vlapic.c
 void vlapic_reset(struct vlapic *a);
 void vlapic_post(struct vlapic *a, uint8_t vector, bool level, uint32_t sender);
+void vlapic_post_nmi(struct vlapic *a);
 bool vlapic_has_pending(const struct vlapic *a);
 int vlapic_take(struct vlapic *a);
 void vlapic_drive(struct vlapic *a); // tells its own vCPU's line
+void vlapic_flush(struct vlapic *a); // likewise, and of NMIs
 bool vlapic_is_enabled(const struct vlapic *a);
 bool vlapic_is_x2apic(const struct vlapic *a);
 enum io_result vlapic_access(void *dev, struct io_access *access); // dev: struct vapic

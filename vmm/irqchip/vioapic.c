@@ -33,10 +33,10 @@ static void send_locked(struct vapic *v, unsigned pin, uint32_t self)
         .destination = (uint32_t)(*e >> 56),
     };
 
-    if (*e & ENTRY_LEVEL) {
+    if ((*e & ENTRY_LEVEL) && m.mode != MODE_NMI) {
         *e |= ENTRY_REMOTE_IRR;
     }
-    if (m.mode == MODE_FIXED || m.mode == MODE_LOWEST) {
+    if (m.mode == MODE_FIXED || m.mode == MODE_LOWEST || m.mode == MODE_NMI) {
         vapic_deliver(v, &m, self);
     }
 }

@@ -108,6 +108,26 @@ void vlapic_drive(struct vlapic *a)
     arch_vcpu_set_irq(&a->apic->chip.vm->vcpus[a->index]->arch, deliverable(a) >= 0 ? VCPU_LINE_IRQ : 0);
 }
 
+void vlapic_flush(struct vlapic *a)
+{
+    uint32_t lines = deliverable(a) >= 0 ? VCPU_LINE_IRQ : 0;
+
+    if (atomic_load_explicit(&a->nmi, memory_order_relaxed)) {
+        atomic_store_explicit(&a->nmi, false, memory_order_relaxed);
+        lines |= VCPU_LINE_NMI;
+    }
+    arch_vcpu_set_irq(&a->apic->chip.vm->vcpus[a->index]->arch, lines);
+}
+
+// Two that are not yet taken are one. The vCPU asks for it before its next entry, also when it is the sender.
+void vlapic_post_nmi(struct vlapic *a)
+{
+    atomic_store_explicit(&a->nmi, true, memory_order_relaxed);
+    if (a->apic->chip.notify) {
+        a->apic->chip.notify(a->apic->chip.vm, a->index);
+    }
+}
+
 int vlapic_take(struct vlapic *a)
 {
     int vector = deliverable(a);
@@ -444,4 +464,5 @@ void vlapic_reset(struct vlapic *a)
         atomic_store_explicit(&a->irr[w], 0, memory_order_relaxed);
         atomic_store_explicit(&a->tmr[w], 0, memory_order_relaxed);
     }
+    atomic_store_explicit(&a->nmi, false, memory_order_relaxed);
 }

@@ -160,6 +160,9 @@ static void svm_vcpu_reset(struct arch_vcpu *av)
     memset(sv->vmcb, 0, sizeof(*sv->vmcb));
     memset(sv->dr, 0, sizeof(sv->dr));
     sv->debugs = false;
+    sv->nmi = SVM_NMI_OPEN;
+    sv->stepping = false;
+    c->intercept_cr = INTERCEPT_CR_READ(8) | INTERCEPT_CR_WRITE(8);
     c->intercept_dr = DEBUG_AWAY;
     c->intercept_exceptions = BIT64(X86_DB) | BIT64(X86_AC) | BIT64(X86_MC);
     c->intercept3 = INTERCEPT_INTR | INTERCEPT_NMI | INTERCEPT_INIT | INTERCEPT_RDPMC | INTERCEPT_CPUID |
@@ -290,6 +293,9 @@ static void svm_inject(struct arch_vcpu *av, enum x86_event type, uint8_t vector
     if (error >= 0) {
         e |= EVENT_ERROR | (uint64_t)error << 32;
     }
+    if (type == X86_EVENT_NMI) {
+        svm_nmi_injected(sv);
+    }
     sv->vmcb->control.event_inject = e;
 }
 
@@ -343,5 +349,7 @@ const struct x86_virt_ops svm_ops = {
     .inject = svm_inject,
     .can_interrupt = svm_can_interrupt,
     .want_window = svm_want_window,
+    .can_nmi = svm_can_nmi,
+    .want_nmi = svm_want_nmi,
     .advance = svm_advance,
 };

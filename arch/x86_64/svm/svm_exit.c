@@ -40,9 +40,9 @@ static void decode_fault(const struct vmcb *vmcb, struct x86_exit *out)
 }
 
 // DR6 tells already what it is (APM 15.12.2).
-static void decode_debug(const struct vmcb *vmcb, struct x86_exit *out)
+static void decode_debug(struct x86_exit *out)
 {
-    (void)vmcb;
+    out->kind = X86_EXIT_EXCEPTION;
     out->exception.vector = X86_DB;
     out->exception.error = -1;
 }
@@ -63,7 +63,6 @@ static const struct code {
     void (*details)(const struct vmcb *vmcb, struct x86_exit *out);
 } codes[VMEXIT_XSETBV - CODE_FIRST + 1] = {
     ROW(VMEXIT_INTR) = {X86_EXIT_INTERRUPT, 0, NULL},
-    ROW(VMEXIT_EXCEPTION + X86_DB) = {X86_EXIT_EXCEPTION, 0, decode_debug},
     ROW(VMEXIT_EXCEPTION + X86_AC) = {X86_EXIT_EXCEPTION, 0, decode_alignment},
     ROW(VMEXIT_MSR) = {X86_EXIT_MSR, 2, decode_msr},
     ROW(VMEXIT_IOIO) = {X86_EXIT_IO, 0, decode_io},
@@ -84,8 +83,12 @@ static enum x86_exit_kind other(uint64_t code)
         (code >= VMEXIT_MONITOR && code <= VMEXIT_MWAIT_COND)) {
         return X86_EXIT_UNDEFINED;
     }
-    if (SVM_IS_DR_EXIT(code) || code == VMEXIT_NMI || code == VMEXIT_INIT || code == VMEXIT_MC) {
+    if (SVM_IS_DR_EXIT(code) || code == VMEXIT_NMI || code == VMEXIT_INIT || code == VMEXIT_MC ||
+        code == VMEXIT_IRET) {
         return X86_EXIT_NOTHING;
+    }
+    if (code == VMEXIT_CR8_READ || code == VMEXIT_CR8_WRITE) {
+        return X86_EXIT_PRIORITY;
     }
     return (uint32_t)code == VMEXIT_INVALID ? X86_EXIT_FAILED : X86_EXIT_UNKNOWN;
 }
@@ -96,6 +99,8 @@ static void decode_other(const struct vmcb *vmcb, struct x86_exit *out)
     if (out->reason == VMEXIT_NPF) {
         out->kind = X86_EXIT_NESTED_FAULT;
         decode_fault(vmcb, out);
+    } else if (out->reason == VMEXIT_EXCEPTION + X86_DB) {
+        decode_debug(out);
     } else {
         out->kind = other(out->reason);
     }
@@ -141,5 +146,7 @@ void svm_left(struct arch_vcpu *av, struct x86_exit *out)
     decode_other(vmcb, out);
     if (SVM_IS_DR_EXIT(out->reason)) {
         svm_debug_take(sv);
+    } else if (sv->stepping || out->reason == VMEXIT_IRET) {
+        svm_nmi_exit(sv, out);
     }
 }

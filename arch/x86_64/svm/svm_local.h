@@ -6,13 +6,24 @@
 #include "arch/x86_64/svm/vmcb.h"
 #include "arch/x86_64/virt/ops.h"
 
+// Until the CPU has left its handler, the guest gets no other NMI (APM 15.22: what the hardware does not do for injected ones).
+enum svm_nmi {
+    SVM_NMI_OPEN,
+    SVM_NMI_BLOCKED,
+    SVM_NMI_RETURNING // at the IRET that ends it, or past it
+};
+
 struct svm_vcpu {
     struct vmcb *vmcb;
     hpa_t vmcb_pa, host_vmcb; // for VMLOAD and VMSAVE: its own, and that of the CPU where it is loaded
     uint32_t generation;      // of its ASID; 0: none
     unsigned cpu;             // where that is
-    uint64_t dr[4];      // debug addresses, while they are not in the CPU
-    bool debugs;         // they are, and the guest gets at them without an exit
+    uint64_t dr[4];           // debug addresses, while they are not in the CPU
+    bool debugs;              // they are, and the guest gets at them without an exit
+    uint8_t nmi;              // enum svm_nmi
+    bool stepping;            // over an instruction before which no NMI can go in
+    bool guest_steps;         // as the guest itself had TF
+    uint64_t iret_rip;
 };
 
 // The guest wants debug registers that are away.
@@ -29,6 +40,12 @@ void svm_left(struct arch_vcpu *av, struct x86_exit *out);
 void svm_debug_take(struct svm_vcpu *sv);
 // QEMU's TCG: see svm.c.
 extern bool svm_loses_irqs;
+
+// svm_nmi.c
+bool svm_can_nmi(const struct arch_vcpu *av);
+void svm_want_nmi(struct arch_vcpu *av);
+void svm_nmi_injected(struct svm_vcpu *sv);
+void svm_nmi_exit(struct svm_vcpu *sv, struct x86_exit *out); // after an IRET's exit, or any while `stepping`
 
 // svm_regs.c
 uint64_t svm_get(const struct arch_vcpu *av, enum x86_field f);

@@ -63,6 +63,10 @@ _Static_assert(offsetof(struct vmcb, save.rip) == 0x400 + 0x178);
 _Static_assert(offsetof(struct vmcb, save.rax) == 0x400 + 0x1F8);
 _Static_assert(offsetof(struct vmcb, save.cr2) == 0x400 + 0x240);
 
+// intercept_cr
+#define INTERCEPT_CR_READ(n) (1u << (n))
+#define INTERCEPT_CR_WRITE(n) (0x10000u << (n))
+
 // intercept3, intercept4
 #define INTERCEPT_INTR BIT64(0)
 #define INTERCEPT_NMI BIT64(1)
@@ -70,6 +74,7 @@ _Static_assert(offsetof(struct vmcb, save.cr2) == 0x400 + 0x240);
 #define INTERCEPT_VINTR BIT64(4)
 #define INTERCEPT_RDPMC BIT64(15)
 #define INTERCEPT_CPUID BIT64(18)
+#define INTERCEPT_IRET BIT64(20)
 #define INTERCEPT_INVD BIT64(22)
 #define INTERCEPT_HLT BIT64(24)
 #define INTERCEPT_INVLPGA BIT64(26)
@@ -107,6 +112,8 @@ _Static_assert(offsetof(struct vmcb, save.cr2) == 0x400 + 0x240);
 #define INTERCEPT_DR(n) (0x10001u << (n)) // reads and writes
 
 // Exit codes (appendix C)
+#define VMEXIT_CR8_READ 0x008
+#define VMEXIT_CR8_WRITE 0x018
 #define VMEXIT_DR_FIRST 0x020 // reads, then writes
 #define VMEXIT_DR_LAST 0x03F
 #define VMEXIT_EXCEPTION 0x040
@@ -117,6 +124,7 @@ _Static_assert(offsetof(struct vmcb, save.cr2) == 0x400 + 0x240);
 #define VMEXIT_VINTR 0x064
 #define VMEXIT_RDPMC 0x06F
 #define VMEXIT_CPUID 0x072
+#define VMEXIT_IRET 0x074
 #define VMEXIT_INVD 0x076
 #define VMEXIT_HLT 0x078
 #define VMEXIT_INVLPGA 0x07A

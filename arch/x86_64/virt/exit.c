@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 #include "arch/cpu.h"
+#include "arch/x86_64/virt/priority.h"
 #include "arch/x86_64/virt/virt_local.h"
 
 #define KVM_ENOSYS 1000 // what a hypercall that does not exist returns, negative
@@ -56,15 +57,29 @@ static enum vcpu_verdict exit_cpuid(struct arch_vcpu *av, struct x86_exit *x)
     return done(av, x->length);
 }
 
-// With interrupts masked nothing ends it (there are no NMIs): it is executed again.
+// With interrupts masked only an NMI ends it: after anything else it is executed again.
+static enum vcpu_verdict halt_deaf(struct arch_vcpu *av, uint32_t length)
+{
+    struct vcpu_exit e = {.kind = VCPU_EXIT_IDLE, .idle.deaf = true};
+    enum vcpu_verdict verdict = av->up->exit(av, &e);
+
+    if (verdict == VCPU_RESUME && atomic_load_explicit(&av->requests, memory_order_relaxed)) {
+        verdict = av->up->requests(av);
+    }
+    if ((av->irq_lines & VCPU_LINE_NMI) && x86_ops->can_nmi(av)) {
+        x86_advance(av, length);
+    }
+    return verdict;
+}
+
 static enum vcpu_verdict exit_hlt(struct arch_vcpu *av, struct x86_exit *x)
 {
-    bool deaf = !(x86_ops->get(av, X86_RFLAGS) & RFLAGS_IF);
-    struct vcpu_exit e = {.kind = VCPU_EXIT_IDLE, .idle.deaf = deaf};
+    struct vcpu_exit e = {.kind = VCPU_EXIT_IDLE};
 
-    if (!deaf) {
-        x86_advance(av, x->length);
+    if (!(x86_ops->get(av, X86_RFLAGS) & RFLAGS_IF)) {
+        return halt_deaf(av, x->length);
     }
+    x86_advance(av, x->length);
     return av->up->exit(av, &e);
 }
 
@@ -130,11 +145,42 @@ static enum vcpu_verdict exit_xsetbv(struct arch_vcpu *av, struct x86_exit *x)
     return done(av, x->length);
 }
 
+// The instruction at RIP, where the vendor does not tell: length, direction and register. False: another vCPU has written
+// something else there meanwhile.
+static bool find_priority(struct arch_vcpu *av, struct x86_exit *x)
+{
+    uint64_t linear = x86_code_address(av), where;
+    uint8_t bytes[X86_INSN_MAX] = {0};
+    struct x86_priority p;
+    unsigned done = 0;
+
+    // Across the end of a page; the second one need not be there.
+    while (done < sizeof(bytes) && x86_guest_walk(av, linear + done, &where)) {
+        unsigned part = (unsigned)min_u64(PAGE_SIZE - (where & (PAGE_SIZE - 1)), sizeof(bytes) - done);
+
+        if (!av->up->read(av, gpa(where), bytes + done, part)) {
+            break;
+        }
+        done += part;
+    }
+    if (!x86_decode_priority(bytes, &p)) {
+        return false;
+    }
+    x->length = p.length;
+    x->priority.write = p.write;
+    x->priority.reg = p.reg;
+    return true;
+}
+
 // CR8 is the upper half of the local APIC's task priority.
 static enum vcpu_verdict exit_priority(struct arch_vcpu *av, struct x86_exit *x)
 {
     struct vcpu_exit e = {.kind = VCPU_EXIT_SYSREG, .sysreg = {.number = X86_SYSREG_CR8}};
 
+    if (!x->length && !find_priority(av, x)) {
+        x86_fault(av, X86_UD, -1);
+        return VCPU_RESUME;
+    }
     if (x->priority.write) {
         e.sysreg.write = true;
         e.sysreg.set = av->r[x->priority.reg];
@@ -264,11 +310,24 @@ static const exit_handler handlers[X86_EXIT_COUNT] = {
 
 // ---- the loop ----------------------------------------
 
-// The controller's best interrupt goes in as soon as the guest can take one.
+static __attribute__((noinline)) void offer_nmi(struct arch_vcpu *av)
+{
+    if (x86_ops->can_nmi(av)) {
+        av->irq_lines &= ~VCPU_LINE_NMI;
+        x86_ops->inject(av, X86_EVENT_NMI, X86_NMI, -1);
+    } else {
+        x86_ops->want_nmi(av);
+    }
+}
+
+// The controller's best interrupt goes in as soon as the guest can take one, after an NMI.
 static void offer_interrupt(struct arch_vcpu *av)
 {
     bool waits = av->irq_lines & VCPU_LINE_IRQ;
 
+    if (__builtin_expect((av->irq_lines & VCPU_LINE_NMI) != 0, false)) {
+        offer_nmi(av);
+    }
     if (waits && x86_ops->can_interrupt(av)) {
         int vector = av->up->take_irq(av);
 

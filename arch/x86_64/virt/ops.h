@@ -23,7 +23,7 @@ enum x86_exit_kind {
     X86_EXIT_IO,
     X86_EXIT_MSR,
     X86_EXIT_XSETBV,
-    X86_EXIT_PRIORITY,     // MOV to or from CR8, the task priority
+    X86_EXIT_PRIORITY, // MOV to or from CR8, the task priority; length 0: which one, the instruction tells
     X86_EXIT_NESTED_FAULT, // EPT violation, nested page fault
     X86_EXIT_WINDOW,       // the guest can take an interrupt now
     X86_EXIT_UNDEFINED,    // an instruction that the guest does not have: #UD
@@ -106,6 +106,7 @@ enum x86_event {
 
 // Exceptions
 #define X86_DB 1
+#define X86_NMI 2
 #define X86_UD 6
 #define X86_GP 13
 #define X86_PF 14
@@ -142,6 +143,8 @@ struct x86_virt_ops {
     void (*inject)(struct arch_vcpu *av, enum x86_event type, uint8_t vector, int64_t error);
     bool (*can_interrupt)(const struct arch_vcpu *av);    // IF set, no shadow, nothing to be injected yet
     void (*want_window)(struct arch_vcpu *av, bool want); // X86_EXIT_WINDOW as soon as it can
+    bool (*can_nmi)(const struct arch_vcpu *av); // no NMI in service, no shadow, nothing to be injected
+    void (*want_nmi)(struct arch_vcpu *av);      // an exit, X86_EXIT_NOTHING or another, as soon as it can
 };
 
 extern const struct x86_virt_ops svm_ops, vmx_ops;

@@ -120,7 +120,7 @@ unsigned arch_vcpu_timer_irqs(const struct vcpu_timer_irq **out)
 
 void arch_vcpu_set_irq(struct arch_vcpu *av, uint32_t lines)
 {
-    av->irq_lines = lines;
+    av->irq_lines = lines | (av->irq_lines & VCPU_LINE_NMI);
 }
 
 void arch_vcpu_trap_idle(struct arch_vcpu *av, bool trap)

@@ -70,6 +70,7 @@ enum x86_walk_result x86_guest_access(struct arch_vcpu *av, uint64_t va, struct 
 // the guest's own programs must not get at ports, or write, where the processor has checked something else.
 bool x86_emulate_fault(struct arch_vcpu *av, const struct x86_exit *x, enum vcpu_verdict *verdict);
 bool x86_emulate_string_io(struct arch_vcpu *av, const struct x86_exit *x, enum vcpu_verdict *verdict);
+
 // The last instruction that was decoded: most often it is the next one again. Decoding depends on bytes and mode alone.
 struct x86_decoded {
     uint8_t bytes[X86_INSN_MAX];

@@ -64,6 +64,7 @@ enum vmcs_field {
     VMCS_GUEST_RSP = 0x681C,
     VMCS_GUEST_RIP = 0x681E,
     VMCS_GUEST_RFLAGS = 0x6820,
+    VMCS_GUEST_PENDING_DEBUG = 0x6822,
     VMCS_GUEST_SYSENTER_ESP = 0x6824,
     VMCS_GUEST_SYSENTER_EIP = 0x6826,
     VMCS_HOST_CR0 = 0x6C00,
@@ -80,6 +81,7 @@ enum vmcs_field {
 
 #define PIN_INTERRUPT BIT32(0)
 #define PIN_NMI BIT32(3)
+#define PIN_VIRTUAL_NMI BIT32(5)
 #define PIN_PREEMPTION BIT32(6)
 
 #define PRIMARY_WINDOW BIT32(2)
@@ -92,6 +94,7 @@ enum vmcs_field {
 #define PRIMARY_CR8_LOAD BIT32(19)
 #define PRIMARY_CR8_STORE BIT32(20)
 #define PRIMARY_IO BIT32(24) // every port
+#define PRIMARY_NMI_WINDOW BIT32(22)
 #define PRIMARY_MSR_BITMAP BIT32(28)
 #define PRIMARY_MONITOR BIT32(29)
 #define PRIMARY_SECONDARY BIT32(31)
@@ -153,6 +156,7 @@ enum vmcs_field {
 // Interruption information (24.8.3)
 #define EVENT_VALID BIT32(31)
 #define EVENT_ERROR BIT32(11)
+#define EVENT_UNBLOCKED BIT32(12) // of an exit: an IRET that faulted had let NMIs in again
 #define EVENT_VECTOR 0xFFu
 #define EVENT_TYPE_SHIFT 8
 #define EVENT_TYPE(v) ((v) >> EVENT_TYPE_SHIFT & 7)
@@ -162,6 +166,7 @@ enum vmcs_field {
 
 #define SHADOW_STI BIT32(0)
 #define SHADOW_MOV_SS BIT32(1)
+#define SHADOW_NMI BIT32(3) // one is in service: virtual ones wait
 #define RIGHTS_UNUSABLE BIT32(16)
 
 enum vmx_reason {
@@ -171,6 +176,7 @@ enum vmx_reason {
     REASON_INIT = 3,
     REASON_SIPI = 4,
     REASON_WINDOW = 7,
+    REASON_NMI_WINDOW = 8,
     REASON_TASK_SWITCH = 9,
     REASON_CPUID = 10,
     REASON_GETSEC = 11,

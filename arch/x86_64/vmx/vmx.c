@@ -41,11 +41,11 @@ bool vmx_enter(uint64_t r[X86_REG_COUNT], bool launched);
 // ---- the machine ----------------------------------------
 
 static const struct vmx_wish wishes[VMX_CONTROL_COUNT] = {
-    [VMX_PIN] = {.required = PIN_INTERRUPT | PIN_NMI, .optional = PIN_PREEMPTION},
+    [VMX_PIN] = {.required = PIN_INTERRUPT | PIN_NMI | PIN_VIRTUAL_NMI, .optional = PIN_PREEMPTION},
     [VMX_PRIMARY] = {.required = PRIMARY_TSC_OFFSET | PRIMARY_HLT | PRIMARY_MWAIT | PRIMARY_RDPMC |
                                  PRIMARY_CR8_LOAD | PRIMARY_CR8_STORE | PRIMARY_IO | PRIMARY_MSR_BITMAP |
                                  PRIMARY_MONITOR | PRIMARY_SECONDARY,
-                     .unwanted = PRIMARY_CR3_LOAD | PRIMARY_CR3_STORE | PRIMARY_WINDOW},
+                     .unwanted = PRIMARY_CR3_LOAD | PRIMARY_CR3_STORE | PRIMARY_WINDOW | PRIMARY_NMI_WINDOW},
     [VMX_SECONDARY] = {.required = SECONDARY_EPT | SECONDARY_UNRESTRICTED,
                        .optional = SECONDARY_RDTSCP | SECONDARY_VPID | SECONDARY_WBINVD},
     [VMX_EXIT] = {.required = EXIT_SAVE_DEBUG | EXIT_HOST_64 | EXIT_SAVE_PAT | EXIT_LOAD_PAT |
@@ -315,6 +315,19 @@ static void vmx_want_window(struct arch_vcpu *av, bool want)
     }
 }
 
+static bool vmx_can_nmi(const struct arch_vcpu *av)
+{
+    return !vmx_of(av)->event && !(vmcs_read(VMCS_GUEST_SHADOW) & (SHADOW_STI | SHADOW_MOV_SS | SHADOW_NMI));
+}
+
+static void vmx_want_nmi(struct arch_vcpu *av)
+{
+    struct vmx_vcpu *vv = vmx_of(av);
+
+    vv->primary |= PRIMARY_NMI_WINDOW; // vmx_intercept.c takes it back
+    vmcs_write(VMCS_PRIMARY_CONTROLS, vv->primary);
+}
+
 void vmx_clear_shadow(struct arch_vcpu *av)
 {
     uint64_t shadow = vmcs_read(VMCS_GUEST_SHADOW);
@@ -350,6 +363,9 @@ static bool keep_event(struct vmx_vcpu *vv)
     vv->event = 0;
     if (!(e & EVENT_VALID)) {
         return false;
+    }
+    if (EVENT_TYPE(e) == EVENT_NMI) { // its delivery blocks them, again
+        vmcs_write(VMCS_GUEST_SHADOW, vmcs_read(VMCS_GUEST_SHADOW) & ~(uint64_t)SHADOW_NMI);
     }
     if (EVENT_TYPE(e) < EVENT_SOFT) {
         vv->event = e;
@@ -435,5 +451,7 @@ const struct x86_virt_ops vmx_ops = {
     .inject = vmx_inject,
     .can_interrupt = vmx_can_interrupt,
     .want_window = vmx_want_window,
+    .can_nmi = vmx_can_nmi,
+    .want_nmi = vmx_want_nmi,
     .advance = vmx_advance,
 };

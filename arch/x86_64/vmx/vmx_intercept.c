@@ -17,6 +17,12 @@
 #define PAE_CR3 MASK64(5, 27)
 #define PDPTES 4
 
+// The instruction that ends an NMI's handler had let others in before it faulted: it will be executed again.
+static void block_nmis(void)
+{
+    vmcs_write(VMCS_GUEST_SHADOW, vmcs_read(VMCS_GUEST_SHADOW) | SHADOW_NMI);
+}
+
 typedef void (*intercept)(struct arch_vcpu *av, const struct vmx_exit *in, struct x86_exit *out);
 
 // ---- exceptions ----------------------------------------
@@ -42,6 +48,9 @@ static void exception(struct arch_vcpu *av, const struct vmx_exit *in, struct x8
         }
     }
     vmx_clear_shadow(av); // its delivery does
+    if ((event & EVENT_UNBLOCKED) && !in->vectoring) {
+        block_nmis();
+    }
     out->kind = X86_EXIT_EXCEPTION;
     out->exception.vector = vector;
     out->exception.error = event & EVENT_ERROR ? 0 : -1; // #AC: always
@@ -119,13 +128,27 @@ static void control_register(struct arch_vcpu *av, const struct vmx_exit *in, st
     }
 }
 
+static void nmi_window(struct arch_vcpu *av, const struct vmx_exit *in, struct x86_exit *out)
+{
+    struct vmx_vcpu *vv = vmx_of(av);
+
+    (void)in;
+    (void)out;
+    vv->primary &= ~PRIMARY_NMI_WINDOW;
+    vmcs_write(VMCS_PRIMARY_CONTROLS, vv->primary);
+}
+
 bool vmx_intercept(struct arch_vcpu *av, const struct vmx_exit *in, struct x86_exit *out)
 {
-    intercept f = in->reason == REASON_EXCEPTION ? exception
-                  : in->reason == REASON_CR      ? control_register
-                                                 : NULL;
+    intercept f = in->reason == REASON_EXCEPTION    ? exception
+                  : in->reason == REASON_CR         ? control_register
+                  : in->reason == REASON_NMI_WINDOW ? nmi_window
+                                                    : NULL;
 
     if (!f) {
+        if (in->reason == REASON_EPT_VIOLATION && (in->qualification & EVENT_UNBLOCKED) && !in->vectoring) {
+            block_nmis();
+        }
         return false;
     }
     *out = (struct x86_exit){.kind = X86_EXIT_NOTHING, .reason = in->reason, .length = in->length};

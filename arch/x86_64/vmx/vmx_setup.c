@@ -89,6 +89,8 @@ static void setup_guest(struct arch_vcpu *av)
     vmcs_write(VMCS_GUEST_SYSENTER_CS, 0);
     vmcs_write(VMCS_GUEST_SYSENTER_ESP, 0);
     vmcs_write(VMCS_GUEST_SYSENTER_EIP, 0);
+    vmcs_write(VMCS_GUEST_SHADOW, 0);
+    vmcs_write(VMCS_GUEST_PENDING_DEBUG, 0);
     vmcs_write(VMCS_ENTRY_EVENT, 0);
 }
 

@@ -232,6 +232,39 @@ static void test_switched_off(void **state)
     assert_true(asks(0));
 }
 
+static bool asks_nmi(unsigned vcpu)
+{
+    (void)asks(vcpu);
+    return (b.vcpus[vcpu].arch.irq_lines & VCPU_LINE_NMI) != 0;
+}
+
+// Whether the receiver is switched on or not, from others and from itself; not to one that is off; once for each that is sent.
+static void test_nmi(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < CPUS; i++) {
+        b.vcpus[i].state = VCPU_RUNNING;
+    }
+    b.vcpus[2].state = VCPU_OFF;
+    put(1, SVR, 0xFF);
+    put(0, ICR, 0xC0400); // all but self
+    assert_false(asks_nmi(0));
+    assert_true(asks_nmi(1));
+    assert_false(asks_nmi(2));
+    b.chip->ops->flush(b.chip, 1);
+    assert_false(asks_nmi(1)); // said
+    put(0, ICR_HIGH, 0);
+    put(0, ICR, 0x400);
+    assert_true(asks_nmi(0));
+    ioapic_put(0x10 + 2 * 3 + 1, 1u << 24);
+    ioapic_put(0x10 + 2 * 3, 0x400);
+    b.chip->ops->set_line(b.chip, 3, true);
+    assert_true(asks_nmi(1));
+    assert_int_equal(b.chip->ops->send_msi(b.chip, 0, 0xFEE00000, 0x400), OK);
+    assert_true(asks_nmi(0));
+    assert_int_equal(take(0), -1);
+}
+
 #define TMR(vector) (0x180 + (vector) / 32 * 16)
 #define SELF_IPI 0x3F0
 
@@ -451,22 +484,12 @@ static void test_any_access(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_priorities),
-        TEST(test_illegal_vector),
-        TEST(test_cr8),
-        TEST(test_ipi),
-        TEST(test_switched_off),
-        TEST(test_x2apic),
-        TEST(test_level_input),
-        TEST(test_edge_input),
-        TEST(test_message),
-        TEST(test_ipis_are_edges),
-        TEST(test_registers_of_the_other_mode),
-        TEST(test_off_forgets),
-        TEST(test_timer),
-        TEST(test_short_period),
-        TEST(test_deadline),
-        TEST(test_any_access),
+        TEST(test_priorities),  TEST(test_illegal_vector), TEST(test_cr8),
+        TEST(test_ipi),         TEST(test_switched_off),   TEST(test_nmi),
+        TEST(test_x2apic),      TEST(test_level_input),    TEST(test_edge_input),
+        TEST(test_message),     TEST(test_ipis_are_edges), TEST(test_registers_of_the_other_mode),
+        TEST(test_off_forgets), TEST(test_timer),          TEST(test_short_period),
+        TEST(test_deadline),    TEST(test_any_access),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
