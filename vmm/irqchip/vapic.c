@@ -33,25 +33,28 @@ static bool matches_logical(const struct vlapic *a, const struct vapic_message *
     return a->regs.ldr >> 28 == mda >> 4 && (a->regs.ldr >> 24 & mda & 0xF);
 }
 
+static bool is_broadcast(const struct vapic_message *m)
+{
+    return m->destination == (m->wide ? UINT32_MAX : BROADCAST_8);
+}
+
 static bool is_for(const struct vlapic *a, const struct vapic_message *m)
 {
-    if (m->destination == (m->wide ? UINT32_MAX : BROADCAST_8)) {
+    if (is_broadcast(m)) {
         return true;
     }
     return m->logical ? matches_logical(a, m) : a->index == m->destination;
 }
 
-void vapic_give(struct vapic *v, unsigned index, const struct vapic_message *m, uint32_t sender)
+// Not an interrupt: these are few.
+__attribute__((noinline)) static void give_command(struct vapic *v, unsigned index,
+                                                   const struct vapic_message *m, uint32_t sender)
 {
     struct vcpu *vcpu = v->chip.vm->vcpus[index];
     const struct vcpu_entry start = {
         .pc = (uint64_t)m->vector << SIPI_SHIFT, .hw_id = index, .mode = MODE_REAL};
 
     switch (m->mode) {
-    case MODE_FIXED:
-    case MODE_LOWEST:
-        vlapic_post(&v->lapics[index], m->vector, m->level, sender);
-        break;
     case MODE_INIT:
         if (index != sender) {
             vcpu_park(vcpu);
@@ -73,6 +76,15 @@ void vapic_give(struct vapic *v, unsigned index, const struct vapic_message *m, 
     }
 }
 
+void vapic_give(struct vapic *v, unsigned index, const struct vapic_message *m, uint32_t sender)
+{
+    if (m->mode == MODE_FIXED || m->mode == MODE_LOWEST) {
+        vlapic_post(&v->lapics[index], m->vector, m->level, sender);
+    } else {
+        give_command(v, index, m, sender);
+    }
+}
+
 // One of several: the first that is switched on, which is as good a choice as any (11.6.2.4).
 static void give_one(struct vapic *v, const struct vapic_message *m, uint32_t sender)
 {
@@ -88,6 +100,12 @@ void vapic_deliver(struct vapic *v, const struct vapic_message *m, uint32_t send
 {
     if (m->mode == MODE_LOWEST) {
         give_one(v, m, sender);
+        return;
+    }
+    if (!m->logical && !is_broadcast(m)) { // most are: APIC IDs are indices
+        if (m->destination < v->chip.vcpu_count) {
+            vapic_give(v, m->destination, m, sender);
+        }
         return;
     }
     for (unsigned i = 0; i < v->chip.vcpu_count; i++) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The guest's x87, SSE and AVX state, which stays in the registers until another vCPU takes the core (Intel SDM vol. 1,
-// chapter 13). With XSAVE where the CPU has it, else with FXSAVE. XCR0 is the guest's while it is loaded.
+// chapter 13). With XSAVE where the CPU has it, else with FXSAVE. XCR0 is the guest's while it is loaded, else all that a guest
+// may have; writing it is slow, and most guests have all.
 #include <string.h>
 
 #include "arch/x86_64/virt/virt_local.h"
@@ -55,6 +56,13 @@ static void xcr0_write(uint64_t v)
     asm volatile("xsetbv" ::"c"(0), "a"((uint32_t)v), "d"((uint32_t)(v >> 32)) : "memory");
 }
 
+void fp_init_cpu(void)
+{
+    if (has_xsave()) {
+        xcr0_write(fp_features());
+    }
+}
+
 enum status fp_create(struct arch_vcpu *av)
 {
     av->fp = page_alloc_zeroed(AREA_ORDER);
@@ -86,22 +94,26 @@ void fp_load(struct arch_vcpu *av)
         fp_fxrstor(av->fp);
         return;
     }
-    xcr0_write(all);
     fp_xrstor(av->fp, all);
-    xcr0_write(av->xcr0);
+    if (av->xcr0 != all) {
+        xcr0_write(av->xcr0);
+    }
 }
 
 // Read back: QEMU's TCG carries out a guest's XSETBV without the exit that was asked for.
 void fp_put(struct arch_vcpu *av)
 {
-    uint64_t all = fp_features();
+    uint64_t all = fp_features(), now;
 
     if (!all) {
         fp_fxsave(av->fp);
         return;
     }
-    av->xcr0 = xcr0_read() & all;
-    xcr0_write(all);
+    now = xcr0_read();
+    av->xcr0 = now & all;
+    if (now != all) {
+        xcr0_write(all);
+    }
     fp_xsave(av->fp, all);
 }
 

@@ -17,6 +17,8 @@
 #define REG_PC 32u
 #define REG_FLAGS 33u
 
+static bool has_tsc_aux; // the same on all CPUs: asking takes long
+
 static const char *const names[X86_REG_COUNT] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
                                                  "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
 
@@ -26,6 +28,7 @@ enum status arch_vcpu_create(struct arch_vcpu *av, struct arch_vm *vm, unsigned 
     if (index >= APIC_IDS_MAX) {
         return E_RANGE;
     }
+    has_tsc_aux = (cpuid_read(0x80000001, 0).edx & CPUID81_EDX_RDTSCP) != 0;
     memset(av, 0, sizeof(*av));
     av->vm = vm;
     av->up = up;
@@ -75,18 +78,13 @@ void arch_vcpu_reset(struct arch_vcpu *av, const struct vcpu_entry *entry)
     x86_enter_mode(av, entry);
 }
 
-static void tsc_aux_load(const struct arch_vcpu *av)
-{
-    if (cpuid_read(0x80000001, 0).edx & CPUID81_EDX_RDTSCP) {
-        wrmsr(MSR_TSC_AUX, av->msr.tsc_aux);
-    }
-}
-
 void arch_vcpu_load(struct arch_vcpu *av)
 {
     x86_ops->load(av);
     fp_load(av);
-    tsc_aux_load(av);
+    if (has_tsc_aux) {
+        wrmsr(MSR_TSC_AUX, av->msr.tsc_aux);
+    }
     av->loaded = true;
 }
 

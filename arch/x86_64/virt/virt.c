@@ -57,6 +57,7 @@ enum status arch_virt_probe(struct virt_caps *caps)
 
 enum status arch_virt_enable(void)
 {
+    fp_init_cpu();
     return x86_ops->enable();
 }
 

@@ -34,6 +34,7 @@ void x86_advance(struct arch_vcpu *av, uint32_t length);
 
 // fp.c: the guest's floating-point and vector state. The hypervisor has none.
 uint64_t fp_features(void); // XCR0 bits that guests may set; 0 without XSAVE
+void fp_init_cpu(void);
 enum status fp_create(struct arch_vcpu *av);
 void fp_destroy(struct arch_vcpu *av);
 void fp_reset(struct arch_vcpu *av);
