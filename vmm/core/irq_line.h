@@ -51,6 +51,9 @@ struct virqchip_ops {
     // x86_64: the vCPU takes the interrupt that pending() told of: its vector, or negative. On its own CPU, interrupts masked.
     int (*acknowledge)(struct virqchip *chip, unsigned vcpu);
 
+    // x86_64: the vCPU begins anew, so does its local APIC. On the vCPU's thread, before it is loaded. NULL: nothing of it ends then.
+    void (*started)(struct virqchip *chip, unsigned vcpu);
+
     uint32_t (*save)(const struct virqchip *chip, void *buf, uint32_t size); // bytes needed or written
     enum status (*restore)(struct virqchip *chip, const void *buf, uint32_t size);
 };

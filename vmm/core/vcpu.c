@@ -314,6 +314,18 @@ static bool settle(struct vcpu *v)
     return !again;
 }
 
+// Its registers and what belongs to them, as after a reset.
+static void begin_anew(struct vcpu *v)
+{
+    struct virqchip *chip = v->vm->irqchip;
+
+    arch_vcpu_reset(&v->arch, &v->entry);
+    if (chip && chip->ops->started) {
+        chip->ops->started(chip, v->index);
+    }
+    stolen_reset(v);
+}
+
 // From start to leaving, on the vCPU's own thread.
 static void vcpu_session(struct vcpu *v)
 {
@@ -322,8 +334,7 @@ static void vcpu_session(struct vcpu *v)
     if (vcpu_loaded()) {
         vcpu_put(vcpu_loaded());
     }
-    arch_vcpu_reset(&v->arch, &v->entry);
-    stolen_reset(v);
+    begin_anew(v);
     v->in_session = true;
     vcpu_load(v);
     v->state = VCPU_RUNNING;

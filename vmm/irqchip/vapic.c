@@ -161,6 +161,11 @@ static bool vapic_sysreg(struct virqchip *chip, unsigned vcpu, unsigned number, 
     return vlapic_msr(&vapic_of(chip)->lapics[vcpu], number, write, set, old);
 }
 
+static void vapic_started(struct virqchip *chip, unsigned vcpu)
+{
+    vlapic_init(&vapic_of(chip)->lapics[vcpu]);
+}
+
 static void vapic_reset(struct virqchip *chip)
 {
     struct vapic *v = vapic_of(chip);
@@ -208,6 +213,7 @@ static const struct virqchip_ops vapic_ops = {
     .send_sgi = virqchip_no_sgi,
     .sysreg = vapic_sysreg,
     .acknowledge = vapic_acknowledge,
+    .started = vapic_started,
 };
 
 static enum status add_regions(struct vapic *v)

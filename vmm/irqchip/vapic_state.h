@@ -108,6 +108,7 @@ void vapic_give(struct vapic *v, unsigned index, const struct vapic_message *m, 
 
 // vlapic.c
 void vlapic_reset(struct vlapic *a);
+void vlapic_init(struct vlapic *a); // INIT: the mode that it is in stays
 void vlapic_post(struct vlapic *a, uint8_t vector, bool level, uint32_t sender);
 void vlapic_post_nmi(struct vlapic *a);
 bool vlapic_has_pending(const struct vlapic *a);

@@ -450,13 +450,11 @@ bool vlapic_msr(struct vlapic *a, unsigned number, bool write, uint64_t v, uint6
     return write ? write_reg(a, number - VLAPIC_MSR_X2APIC, v) : read_reg(a, number - VLAPIC_MSR_X2APIC, old);
 }
 
-void vlapic_reset(struct vlapic *a)
+// 11.4.7.3, 11.12.5.1
+void vlapic_init(struct vlapic *a)
 {
-    uint64_t bsp = a->index == 0 ? APIC_BASE_BSP : 0;
-
     vlapic_timer_reset(a);
-    a->regs = (struct vlapic_regs){
-        .base = a->apic->lapic_base | APIC_BASE_ENABLE | bsp, .dfr = DFR_RESET, .svr = SVR_RESET};
+    a->regs = (struct vlapic_regs){.base = a->regs.base, .dfr = DFR_RESET, .svr = SVR_RESET};
     for (unsigned i = 0; i < LVT_COUNT; i++) {
         a->regs.lvt[i] = LVT_MASKED;
     }
@@ -465,4 +463,10 @@ void vlapic_reset(struct vlapic *a)
         atomic_store_explicit(&a->tmr[w], 0, memory_order_relaxed);
     }
     atomic_store_explicit(&a->nmi, false, memory_order_relaxed);
+}
+
+void vlapic_reset(struct vlapic *a)
+{
+    a->regs.base = a->apic->lapic_base | APIC_BASE_ENABLE | (a->index == 0 ? APIC_BASE_BSP : 0);
+    vlapic_init(a);
 }

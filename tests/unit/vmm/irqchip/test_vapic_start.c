@@ -6,8 +6,13 @@
 #include "vmm/irqchip/vapic.h"
 
 #define LAPIC UINT64_C(0xFEE00000)
+#define TPR 0x80
+#define PPR 0xA0
+#define SVR 0xF0
 #define ICR 0x300
 #define ICR_HIGH 0x310
+#define INITIAL 0x380
+#define SELF 0x44000
 #define INIT 0x4500
 #define STARTUP 0x4600
 #define ROUNDS 6u
@@ -15,7 +20,7 @@
 
 static struct virqchip *chip;
 static unsigned asked, booted,
-    strays;           // the round; the last one that the other CPU came up in; what it came up at besides
+    strays; // the round; the last one that the other CPU came up in; how often elsewhere, or not as new
 static bool reported; // it says that it is as good as off
 // What the first does: waits for that, interrupts whatever the other does, or does not even wait for it to come up.
 static enum {
@@ -24,17 +29,34 @@ static enum {
     HASTY
 } manner;
 
+static uint32_t lapic(struct arch_vcpu *av, uint32_t reg, bool write, uint32_t value)
+{
+    struct vcpu_exit e = {
+        .kind = VCPU_EXIT_MMIO,
+        .mmio = {.gpa = gpa(LAPIC + reg), .access = {.size = 4, .write = write, .value = value}}};
+
+    (void)av->up->exit(av, &e);
+    return (uint32_t)e.mmio.access.value;
+}
+
 static void ipi(struct arch_vcpu *av, unsigned target, uint32_t command)
 {
-    struct vcpu_exit high = {
-        .kind = VCPU_EXIT_MMIO,
-        .mmio = {.gpa = gpa(LAPIC + ICR_HIGH), .access = {.size = 4, .write = true, .value = target << 24}}};
-    struct vcpu_exit low = {
-        .kind = VCPU_EXIT_MMIO,
-        .mmio = {.gpa = gpa(LAPIC + ICR), .access = {.size = 4, .write = true, .value = command}}};
+    (void)lapic(av, ICR_HIGH, true, target << 24);
+    (void)lapic(av, ICR, true, command);
+}
 
-    (void)av->up->exit(av, &high);
-    (void)av->up->exit(av, &low);
+// INIT has left nothing of the CPU's last life (SDM 11.4.7.3). This one leaves an interrupt in service, a priority, a timer.
+static bool lapic_is_new(struct arch_vcpu *av)
+{
+    bool is_new = lapic(av, SVR, false, 0) == 0xFF && lapic(av, TPR, false, 0) == 0 &&
+                  lapic(av, PPR, false, 0) == 0 && lapic(av, INITIAL, false, 0) == 0;
+
+    (void)lapic(av, SVR, true, 0x1FF);
+    (void)lapic(av, ICR, true, SELF | 0x61);
+    (void)av->up->take_irq(av);
+    (void)lapic(av, TPR, true, 0x20);
+    (void)lapic(av, INITIAL, true, 1u << 30);
+    return is_new;
 }
 
 // Sleeps until the other CPU has news.
@@ -70,7 +92,7 @@ static void come_up(struct arch_vcpu *av)
     uint64_t at = arch_vcpu_reg(av, 32) - 1; // the step has counted itself already
     unsigned round = (unsigned)(at >> 12) - VECTOR(0);
 
-    strays += at % 0x1000 != 0 || round <= booted || round > asked;
+    strays += at % 0x1000 != 0 || round <= booted || round > asked || !lapic_is_new(av);
     booted = round;
     vcpu_request(vm.vcpus[0], VCPU_REQ_IRQ);
 }
