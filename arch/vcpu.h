@@ -50,9 +50,7 @@ struct vcpu_exit {
         } mmio;
         struct {
             uint16_t port;
-            uint32_t value;
-            uint8_t size; // 1 2 4
-            bool write;
+            struct io_access access; // of 1, 2 or 4 bytes
         } pio;
         struct {
             bool
@@ -121,11 +119,16 @@ enum vcpu_verdict {
 
 // Called by arch_vcpu_run() on the vCPU's own thread, interrupts masked, no lock held.
 struct vcpu_upcalls {
-    // An exit of any kind but DONE and IRQ.
+    // An exit of any kind but DONE, IRQ and PIO.
     enum vcpu_verdict (*exit)(struct arch_vcpu *av, struct vcpu_exit *exit);
     // A data access, by far the most frequent exit: gpa and `a` (but for offset and vcpu) are set. 0: a device has answered.
     // Otherwise nothing has happened, and exit() with VCPU_EXIT_MMIO is to be asked what to do.
     unsigned (*mmio)(struct arch_vcpu *av, struct io_access *a, gpa_t gpa);
+    // A port access (x86_64): `a` is set but for offset and vcpu. Where nobody answers, reads give all ones.
+    void (*pio)(struct arch_vcpu *av, struct io_access *a, uint16_t port);
+    // An access to a register of the interrupt controller's CPU interface that is written whole (x86_64): as exit() with
+    // VCPU_EXIT_SYSREG. False: there is no such register, or it cannot have this value.
+    bool (*sysreg)(struct arch_vcpu *av, unsigned number, bool write, uint64_t *value);
     // The guest can take an interrupt now, and has to be told which (x86_64): its vector, which is in service from now on;
     // negative when none waits any more. Asked for while arch_vcpu_set_irq() says that one does.
     int (*take_irq)(struct arch_vcpu *av);

@@ -173,6 +173,15 @@ static enum vcpu_verdict run_for(struct arch_vcpu *av, struct host_step *s)
     return VCPU_RESUME;
 }
 
+static enum vcpu_verdict tell(struct arch_vcpu *av, struct vcpu_exit *e)
+{
+    if (e->kind != VCPU_EXIT_PIO) {
+        return av->up->exit(av, e);
+    }
+    av->up->pio(av, &e->pio.access, e->pio.port);
+    return VCPU_RESUME;
+}
+
 static enum vcpu_verdict step(struct arch_vcpu *av)
 {
     struct vcpu_exit over = {.kind = VCPU_EXIT_POWEROFF};
@@ -189,7 +198,7 @@ static enum vcpu_verdict step(struct arch_vcpu *av)
     av->regs[32]++;
     switch (s->kind) {
     case HOST_STEP_EXIT:
-        s->verdict = av->up->exit(av, &s->exit);
+        s->verdict = tell(av, &s->exit);
         break;
     case HOST_STEP_RUN:
         s->verdict = run_for(av, s);

@@ -41,21 +41,6 @@ static enum vcpu_verdict exit_mmio(struct vcpu *v, struct vcpu_exit *e)
     return VCPU_RESUME;
 }
 
-static enum vcpu_verdict exit_pio(struct vcpu *v, struct vcpu_exit *e)
-{
-    struct io_access a = {
-        .value = e->pio.value, .size = e->pio.size, .write = e->pio.write, .vcpu = (uint16_t)v->index};
-
-    struct io_cache *cache = a.size == 1 ? &v->pio_byte_cache : &v->pio_cache;
-
-    // Ports nobody claims read as all ones and swallow writes.
-    if (io_bus_access(&v->vm->pio, cache, e->pio.port, &a) != IO_DONE) {
-        a.value = MASK64(0, 8 * e->pio.size);
-    }
-    e->pio.value = (uint32_t)a.value;
-    return VCPU_RESUME;
-}
-
 struct vcpu *vcpu_find(struct vm *vm, uint64_t hw_id)
 {
     for (unsigned i = 0; i < vm->vcpu_count; i++) {
@@ -140,7 +125,6 @@ static enum vcpu_verdict exit_fault(struct vcpu *v, struct vcpu_exit *e)
 
 static const exit_handler handlers[VCPU_EXIT_COUNT] = {
     [VCPU_EXIT_MMIO] = exit_mmio,
-    [VCPU_EXIT_PIO] = exit_pio,
     [VCPU_EXIT_HYPERCALL] = vcpu_hypercall,
     [VCPU_EXIT_IDLE] = exit_idle,
     [VCPU_EXIT_IPI] = exit_ipi,
@@ -215,6 +199,64 @@ static unsigned run_mmio(struct arch_vcpu *av, struct io_access *a, gpa_t where)
         return timed_mmio(v, a, where);
     }
     return io_bus_access(&v->vm->mmio, &v->mmio_cache, where.v, a);
+}
+
+// Ports nobody claims read as all ones and swallow writes.
+static inline void access_port(struct vcpu *v, struct io_access *a, uint16_t port)
+{
+    struct io_cache *cache = a->size == 1 ? &v->pio_byte_cache : &v->pio_cache;
+
+    if (io_bus_access(&v->vm->pio, cache, port, a) != IO_DONE) {
+        a->value = MASK64(0, 8 * a->size);
+    }
+}
+
+__attribute__((noinline)) static void timed_pio(struct vcpu *v, struct io_access *a, uint16_t port)
+{
+    uint64_t start = arch_time_now();
+
+    access_port(v, a, port);
+    add_time(&v->exits[VCPU_EXIT_PIO], start);
+}
+
+static void run_pio(struct arch_vcpu *av, struct io_access *a, uint16_t port)
+{
+    struct vcpu *v = vcpu_of(av);
+
+    v->exits[VCPU_EXIT_PIO].count++;
+    a->vcpu = (uint16_t)v->index;
+    if (__builtin_expect(timing, false)) {
+        timed_pio(v, a, port);
+    } else {
+        access_port(v, a, port);
+    }
+}
+
+static bool access_sysreg(struct vcpu *v, unsigned number, bool write, uint64_t *value)
+{
+    struct virqchip *chip = v->vm->irqchip;
+
+    return chip && chip->ops->sysreg &&
+           chip->ops->sysreg(chip, v->index, number, write, *value, UINT64_MAX, value);
+}
+
+__attribute__((noinline)) static bool timed_sysreg(struct vcpu *v, unsigned number, bool write,
+                                                   uint64_t *value)
+{
+    uint64_t start = arch_time_now();
+    bool handled = access_sysreg(v, number, write, value);
+
+    add_time(&v->exits[VCPU_EXIT_SYSREG], start);
+    return handled;
+}
+
+static bool run_sysreg(struct arch_vcpu *av, unsigned number, bool write, uint64_t *value)
+{
+    struct vcpu *v = vcpu_of(av);
+
+    v->exits[VCPU_EXIT_SYSREG].count++;
+    return __builtin_expect(timing, false) ? timed_sysreg(v, number, write, value)
+                                           : access_sysreg(v, number, write, value);
 }
 
 static int run_take_irq(struct arch_vcpu *av)
@@ -371,6 +413,8 @@ const char *vcpu_exit_name(enum vcpu_exit_kind kind)
 const struct vcpu_upcalls vcpu_upcalls = {
     .exit = run_exit,
     .mmio = run_mmio,
+    .pio = run_pio,
+    .sysreg = run_sysreg,
     .take_irq = run_take_irq,
     .read = run_read,
     .write = run_write,

@@ -5,7 +5,6 @@
 
 #define IOIO_IN BIT64(0)
 #define IOIO_STRING BIT64(2)
-#define IOIO_REP BIT64(3)
 #define IOIO_SIZE_SHIFT 4
 #define NPF_WRITE BIT64(1)
 #define NPF_FETCH BIT64(4)
@@ -16,10 +15,9 @@ static void decode_io(const struct vmcb *vmcb, struct x86_exit *out)
     uint64_t info = vmcb->control.exit_info1;
 
     out->io.port = (uint16_t)(info >> 16);
-    out->io.size = (uint8_t)(info >> IOIO_SIZE_SHIFT & 7);
-    out->io.in = (info & IOIO_IN) != 0;
+    out->io.access.size = (uint8_t)(info >> IOIO_SIZE_SHIFT & 7);
+    out->io.access.write = !(info & IOIO_IN);
     out->io.string = (info & IOIO_STRING) != 0;
-    out->io.rep = (info & IOIO_REP) != 0;
     out->length = (uint32_t)(vmcb->control.exit_info2 - vmcb->save.rip);
 }
 

@@ -89,46 +89,54 @@ static enum vcpu_verdict exit_call(struct arch_vcpu *av, struct x86_exit *x)
     return done(av, x->length);
 }
 
-static enum vcpu_verdict exit_io(struct arch_vcpu *av, struct x86_exit *x)
+__attribute__((noinline)) static enum vcpu_verdict string_io(struct arch_vcpu *av, struct x86_exit *x)
 {
-    uint64_t mask = MASK64(0, 8 * x->io.size);
-    struct vcpu_exit e; // only in part: clearing it would take longer than the rest
     enum vcpu_verdict verdict;
 
-    e.kind = VCPU_EXIT_PIO;
-    e.pio.port = x->io.port;
-    e.pio.value = (uint32_t)(av->r[X86_RAX] & mask);
-    e.pio.size = x->io.size;
-    e.pio.write = !x->io.in;
-    if (x->io.string) {
-        if (!x86_emulate_string_io(av, x, &verdict)) {
-            x86_fault(av, X86_UD, -1);
-        }
-        return verdict;
+    if (!x86_emulate_string_io(av, x, &verdict)) {
+        x86_fault(av, X86_UD, -1);
     }
-    verdict = av->up->exit(av, &e);
-    if (x->io.in) {
-        // 32-bit results clear the upper half, smaller ones leave the rest.
-        av->r[X86_RAX] = x->io.size == 4 ? e.pio.value : (av->r[X86_RAX] & ~mask) | (e.pio.value & mask);
+    return verdict;
+}
+
+static enum vcpu_verdict exit_io(struct arch_vcpu *av, struct x86_exit *x)
+{
+    // 32-bit results clear the upper half, smaller ones leave the rest.
+    static const struct {
+        uint64_t value, keep;
+    } masks[] = {[1] = {0xFF, ~UINT64_C(0xFF)}, [2] = {0xFFFF, ~UINT64_C(0xFFFF)}, [4] = {UINT32_MAX, 0}};
+    struct io_access *a = &x->io.access;
+
+    if (__builtin_expect(x->io.string, false)) {
+        return string_io(av, x);
+    }
+    a->value = av->r[X86_RAX] & masks[a->size].value;
+    av->up->pio(av, a, x->io.port);
+    if (!a->write) {
+        av->r[X86_RAX] = (av->r[X86_RAX] & masks[a->size].keep) | (a->value & masks[a->size].value);
     }
     x86_advance(av, x->length);
-    return verdict;
+    return VCPU_RESUME;
 }
 
 static enum vcpu_verdict exit_msr(struct arch_vcpu *av, struct x86_exit *x)
 {
     uint32_t msr = (uint32_t)av->r[X86_RCX];
-    uint64_t v = av->r[X86_RDX] << 32 | (uint32_t)av->r[X86_RAX];
-    bool ok = x->msr.write ? x86_msr_write(av, msr, v) : x86_msr_read(av, msr, &v);
+    bool ok;
 
-    if (!ok) {
+    if (x->msr.write) {
+        ok = x86_msr_write(av, msr, av->r[X86_RDX] << 32 | (uint32_t)av->r[X86_RAX]);
+    } else {
+        ok = x86_msr_read(av, msr, &x->msr.value);
+    }
+    if (__builtin_expect(!ok, false)) {
         av->done++;
         x86_fault(av, X86_GP, 0);
         return VCPU_RESUME;
     }
     if (!x->msr.write) {
-        av->r[X86_RAX] = (uint32_t)v;
-        av->r[X86_RDX] = v >> 32;
+        av->r[X86_RAX] = (uint32_t)x->msr.value;
+        av->r[X86_RDX] = x->msr.value >> 32;
     }
     return done(av, x->length);
 }

@@ -170,16 +170,16 @@ static bool bus_writable(void *ctx, uint64_t linear, unsigned size)
 static bool bus_port(void *ctx, uint16_t port, unsigned size, bool write, uint32_t *value)
 {
     struct access *c = ctx;
-    struct vcpu_exit e = {.kind = VCPU_EXIT_PIO,
-                          .pio = {.port = port, .value = *value, .size = (uint8_t)size, .write = write}};
+    struct io_access a = {.value = *value, .size = (uint8_t)size, .write = write};
 
     // The processor has looked whether this very access is allowed; a nested fault is never that of a port.
-    if (c->faulted || port != c->x->io.port || size != c->x->io.size || write == c->x->io.in) {
+    if (c->faulted || port != c->x->io.port || size != c->x->io.access.size ||
+        write != c->x->io.access.write) {
         return false;
     }
-    c->verdict = c->av->up->exit(c->av, &e);
-    *value = e.pio.value & (uint32_t)MASK64(0, 8 * size);
-    return c->verdict != VCPU_LEAVE;
+    c->av->up->pio(c->av, &a, port);
+    *value = (uint32_t)(a.value & MASK64(0, 8 * size));
+    return true;
 }
 
 static const struct x86_bus bus = {bus_segment_base, bus_read, bus_write, bus_writable, bus_port};

@@ -167,39 +167,18 @@ static bool write_mtrr(struct arch_vcpu *av, uint32_t msr, uint64_t v)
     return true;
 }
 
-static bool apic_access(struct arch_vcpu *av, struct vcpu_exit *e)
-{
-    av->up->exit(av, e);
-    av->done -= e->sysreg.handled; // counted as the controller's
-    return e->sysreg.handled;
-}
-
+// Counted as the controller's.
 static bool read_apic(struct arch_vcpu *av, uint32_t msr, uint64_t *out)
 {
-    struct vcpu_exit e; // only in part, here and below: clearing it would take longer than the rest
-    bool ok;
-
-    e.kind = VCPU_EXIT_SYSREG;
-    e.sysreg.number = msr;
-    e.sysreg.write = false;
-    e.sysreg.set = e.sysreg.clear = e.sysreg.old = 0;
-    ok = apic_access(av, &e);
-
-    *out = e.sysreg.old;
-    return ok;
+    av->done--;
+    *out = 0;
+    return av->up->sysreg(av, msr, false, out);
 }
 
 static bool write_apic(struct arch_vcpu *av, uint32_t msr, uint64_t v)
 {
-    struct vcpu_exit e;
-
-    e.kind = VCPU_EXIT_SYSREG;
-    e.sysreg.number = msr;
-    e.sysreg.write = true;
-    e.sysreg.set = v;
-    e.sysreg.clear = UINT64_MAX;
-    e.sysreg.old = 0;
-    return apic_access(av, &e);
+    av->done--;
+    return av->up->sysreg(av, msr, true, &v);
 }
 
 // The deadline is the guest's TSC, the interrupt controller's clock the host's; 0 disarms on both sides.

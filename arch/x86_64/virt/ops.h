@@ -10,6 +10,7 @@
 #include <asm/virt.h>
 
 #include "arch/virt.h"
+#include "kernel/lib/io_access.h"
 #include "kernel/lib/status.h"
 
 struct pt_format;
@@ -42,12 +43,13 @@ struct x86_exit {
     bool delivering;  // of a nested fault: while an exception or interrupt was delivered, which will be done again
     union {
         struct {
+            struct io_access access; // size and direction
             uint16_t port;
-            uint8_t size; // bytes: 1 2 4
-            bool in, string, rep;
+            bool string;
         } io;
         struct {
             bool write;
+            uint64_t value; // for the handler
         } msr;
         struct {
             uint8_t vector;

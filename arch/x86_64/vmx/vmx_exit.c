@@ -9,7 +9,6 @@
 #define IO_SIZE UINT64_C(7) // less one
 #define IO_IN BIT64(3)
 #define IO_STRING BIT64(4)
-#define IO_REP BIT64(5)
 #define IO_PORT_SHIFT 16
 #define EPT_WRITE BIT64(1)
 #define EPT_FETCH BIT64(2)
@@ -21,10 +20,9 @@ static void decode_io(const struct vmx_exit *in, struct x86_exit *out)
     uint64_t q = in->qualification;
 
     out->io.port = (uint16_t)(q >> IO_PORT_SHIFT);
-    out->io.size = (uint8_t)((q & IO_SIZE) + 1);
-    out->io.in = (q & IO_IN) != 0;
+    out->io.access.size = (uint8_t)((q & IO_SIZE) + 1);
+    out->io.access.write = !(q & IO_IN);
     out->io.string = (q & IO_STRING) != 0;
-    out->io.rep = (q & IO_REP) != 0;
 }
 
 static void decode_msr(const struct vmx_exit *in, struct x86_exit *out)

@@ -26,7 +26,7 @@ static void test_mmio(void **state)
         {.exit = {.kind = VCPU_EXIT_MMIO, .mmio = {.gpa = {0x1008}, .size = 4}}},
         {.exit = {.kind = VCPU_EXIT_MMIO, .mmio = {.gpa = {0x5000}, .size = 4}}},
         {.exit = {.kind = VCPU_EXIT_MMIO, .mmio = {.gpa = {0x1004}, .size = 4, .exec = true}}},
-        {.exit = {.kind = VCPU_EXIT_PIO, .pio = {.port = 0x99, .size = 2}}},
+        {.exit = {.kind = VCPU_EXIT_PIO, .pio = {.port = 0x99, .access.size = 2}}},
     };
 
     (void)state;
@@ -42,7 +42,7 @@ static void test_mmio(void **state)
     for (unsigned i = 2; i < 5; i++) {
         assert_int_equal(steps[i].verdict, VCPU_ABORT);
     }
-    assert_int_equal(steps[5].exit.pio.value, 0xFFFF);
+    assert_int_equal(steps[5].exit.pio.access.value, 0xFFFF);
     assert_int_equal(vm.vcpus[0]->exits[VCPU_EXIT_MMIO].count, 5);
     assert_int_equal(vm.vcpus[0]->exits[VCPU_EXIT_MMIO].timed, 0);
     assert_int_equal(vm.state, VM_STOPPING);

@@ -46,11 +46,11 @@ static void test_ports(void **state)
 
     (void)state;
     assert_int_equal(in.io.port, 0x3F8);
-    assert_int_equal(in.io.size, 1);
-    assert_true(in.io.in && !in.io.string && !in.io.rep);
+    assert_int_equal(in.io.access.size, 1);
+    assert_true(!in.io.access.write && !in.io.string);
     assert_int_equal(outs.io.port, 0xCFC);
-    assert_int_equal(outs.io.size, 4);
-    assert_true(!outs.io.in && outs.io.string && outs.io.rep);
+    assert_int_equal(outs.io.access.size, 4);
+    assert_true(outs.io.access.write && outs.io.string);
 }
 
 static struct x86_exit violation(uint64_t qualification, bool vectoring)
