@@ -130,7 +130,7 @@ struct vcpu_upcalls {
     // VCPU_EXIT_SYSREG. False: there is no such register, or it cannot have this value.
     bool (*sysreg)(struct arch_vcpu *av, unsigned number, bool write, uint64_t *value);
     // The guest can take an interrupt now, and has to be told which (x86_64): its vector, which is in service from now on;
-    // negative when none waits any more. Asked for while arch_vcpu_set_irq() says that one does.
+    // negative when none waits any more. Asked for while arch_vcpu_set_irq() says that one does, which is over with it.
     int (*take_irq)(struct arch_vcpu *av);
     // The guest's memory, for decoding its instructions and page tables; false when that is not (all) RAM.
     bool (*read)(struct arch_vcpu *av, gpa_t gpa, void *buf, unsigned len);

@@ -21,6 +21,7 @@ struct vm;
 #define VLAPIC_MSR_BASE 0x1Bu
 #define VLAPIC_MSR_DEADLINE 0x6E0u // in host ticks: the architecture converts the guest's
 #define VLAPIC_MSR_X2APIC 0x800u
+#define VLAPIC_X2APIC_REGS 0x100u
 #define VLAPIC_CR8 0x1000u // no MSR: the register CR8, whatever mode the APIC is in
 
 // Creates both kinds for vm->vcpu_count vCPUs and adds their registers to vm->mmio. Set virqchip.notify before the first vCPU

@@ -51,7 +51,7 @@ struct vlapic_regs {
     uint32_t tpr, ldr, dfr, svr, esr, esr_next;
     uint64_t icr;
     uint32_t lvt[LVT_COUNT]; // the timer's also by its callback, under the lock
-    uint32_t isr[VLAPIC_WORDS];
+    _Alignas(uint64_t) uint32_t isr[VLAPIC_WORDS];
 };
 
 struct vlapic_clock { // under the lock
@@ -67,7 +67,7 @@ struct vlapic {
     struct vapic *apic;
     unsigned index;
     struct vlapic_regs regs;
-    _Atomic uint32_t irr[VLAPIC_WORDS]; // set by anybody, cleared by its vCPU
+    _Alignas(uint64_t) _Atomic uint32_t irr[VLAPIC_WORDS]; // set by anybody, cleared by its vCPU
     _Atomic uint32_t tmr[VLAPIC_WORDS];
     _Atomic bool nmi;     // set by anybody, cleared when its vCPU is told
     struct spinlock lock; // clock

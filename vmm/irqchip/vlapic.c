@@ -62,40 +62,52 @@ bool vlapic_is_x2apic(const struct vlapic *a)
 
 // ---- priorities ----------------------------------------
 
-static int highest(const uint32_t words[VLAPIC_WORDS])
+typedef uint64_t __attribute__((may_alias)) vectors; // two words at a time
+
+// Of ISR or IRR: the highest vector that is set, or -1. Acquire: who finds a bit of IRR finds its trigger mode.
+static inline int highest(const void *words)
 {
-    for (int w = VLAPIC_WORDS - 1; w >= 0; w--) {
-        if (words[w]) {
-            return w * 32 + 31 - __builtin_clz(words[w]);
+    const vectors *v = words;
+
+    _Static_assert(VLAPIC_WORDS == 8, "four pairs");
+#pragma GCC unroll 4
+    for (int i = 3; i >= 0; i--) {
+        uint64_t bits = __atomic_load_n(&v[i], __ATOMIC_ACQUIRE);
+
+        if (bits) {
+            return i * 64 + (63 ^ __builtin_clzll(bits));
         }
     }
     return -1;
 }
 
-static int highest_irr(const struct vlapic *a)
+// Mostly nothing is in service.
+static inline int highest_isr(const struct vlapic *a)
 {
-    uint32_t words[VLAPIC_WORDS];
+    const vectors *v = (const void *)a->regs.isr;
 
-    for (unsigned w = 0; w < VLAPIC_WORDS; w++) {
-        words[w] = atomic_load_explicit(&a->irr[w], memory_order_acquire);
-    }
-    return highest(words);
+    return v[0] | v[1] | v[2] | v[3] ? highest(v) : -1;
 }
 
 // The processor priority: the task's, or the class of what is in service (11.8.3.1).
-static uint32_t ppr(const struct vlapic *a)
+static inline uint32_t ppr(const struct vlapic *a)
 {
-    int isr = highest(a->regs.isr);
+    int isr = highest_isr(a);
     uint32_t service = isr < 0 ? 0 : (uint32_t)isr & PRIORITY;
 
     return (a->regs.tpr & PRIORITY) >= service ? a->regs.tpr : service;
 }
 
+static inline bool may_interrupt(const struct vlapic *a, unsigned vector)
+{
+    return (vector & PRIORITY) > (ppr(a) & PRIORITY);
+}
+
 static int deliverable(const struct vlapic *a)
 {
-    int vector = vlapic_is_enabled(a) ? highest_irr(a) : -1;
+    int vector = vlapic_is_enabled(a) ? highest(a->irr) : -1;
 
-    return vector >= 0 && ((uint32_t)vector & PRIORITY) > (ppr(a) & PRIORITY) ? vector : -1;
+    return vector >= 0 && may_interrupt(a, (unsigned)vector) ? vector : -1;
 }
 
 bool vlapic_has_pending(const struct vlapic *a)
@@ -103,9 +115,14 @@ bool vlapic_has_pending(const struct vlapic *a)
     return deliverable(a) >= 0;
 }
 
+static void set_line(const struct vlapic *a, bool level)
+{
+    arch_vcpu_set_irq(&a->apic->chip.vm->vcpus[a->index]->arch, level ? VCPU_LINE_IRQ : 0);
+}
+
 void vlapic_drive(struct vlapic *a)
 {
-    arch_vcpu_set_irq(&a->apic->chip.vm->vcpus[a->index]->arch, deliverable(a) >= 0 ? VCPU_LINE_IRQ : 0);
+    set_line(a, deliverable(a) >= 0);
 }
 
 void vlapic_flush(struct vlapic *a)
@@ -128,6 +145,8 @@ void vlapic_post_nmi(struct vlapic *a)
     }
 }
 
+// Once the highest is in service nothing else is deliverable, so the line falls with it; who posts a higher one now tells the vCPU
+// again.
 int vlapic_take(struct vlapic *a)
 {
     int vector = deliverable(a);
@@ -138,37 +157,50 @@ int vlapic_take(struct vlapic *a)
         atomic_fetch_and_explicit(&a->irr[vector / 32], ~bit, memory_order_relaxed);
         a->regs.isr[vector / 32] |= bit;
     }
-    vlapic_drive(a);
     return vector;
 }
 
-void vlapic_post(struct vlapic *a, uint8_t vector, bool level, uint32_t sender)
+// Release: who finds the bit finds its trigger mode.
+static inline void request(struct vlapic *a, unsigned vector, bool level)
 {
     uint32_t bit = UINT32_C(1) << vector % 32;
 
-    if (vector < VECTOR_FIRST) {
-        if (sender == a->index) {
-            a->regs.esr_next |= ESR_ILLEGAL_RECEIVED;
-        }
-        return;
-    }
     if (level) {
         atomic_fetch_or_explicit(&a->tmr[vector / 32], bit, memory_order_relaxed);
     } else {
         atomic_fetch_and_explicit(&a->tmr[vector / 32], ~bit, memory_order_relaxed);
     }
-    // Release: who finds the bit finds its trigger mode.
     atomic_fetch_or_explicit(&a->irr[vector / 32], bit, memory_order_release);
-    if (sender == a->index) {
-        vlapic_drive(a);
-    } else if (a->apic->chip.notify) {
-        a->apic->chip.notify(a->apic->chip.vm, a->index);
+}
+
+// By its own vCPU.
+static inline void post_own(struct vlapic *a, uint8_t vector, bool level)
+{
+    if (vector < VECTOR_FIRST) {
+        a->regs.esr_next |= ESR_ILLEGAL_RECEIVED;
+        return;
+    }
+    request(a, vector, level);
+    if (may_interrupt(a, vector) && vlapic_is_enabled(a)) {
+        set_line(a, true);
     }
 }
 
-static void eoi(struct vlapic *a)
+void vlapic_post(struct vlapic *a, uint8_t vector, bool level, uint32_t sender)
 {
-    int vector = highest(a->regs.isr);
+    if (sender == a->index) {
+        post_own(a, vector, level);
+    } else if (vector >= VECTOR_FIRST) {
+        request(a, vector, level);
+        if (a->apic->chip.notify) {
+            a->apic->chip.notify(a->apic->chip.vm, a->index);
+        }
+    }
+}
+
+__attribute__((noinline)) static void eoi(struct vlapic *a)
+{
+    int vector = highest_isr(a);
     uint32_t bit;
 
     if (vector < 0) {
@@ -237,15 +269,13 @@ static bool read_reg(struct vlapic *a, unsigned reg, uint64_t *out)
 {
     struct vlapic_regs *r = &a->regs;
 
-    if (reg >= REG_ISR && reg < REG_ESR) {
+    switch (reg) {
+    case REG_ISR ... REG_ESR - 1:
         *out = read_word(a, reg);
         return true;
-    }
-    if (reg >= REG_LVT_TIMER && reg <= REG_LVT_ERROR) {
+    case REG_LVT_TIMER ... REG_LVT_ERROR:
         *out = r->lvt[reg - REG_LVT_TIMER];
         return true;
-    }
-    switch (reg) {
     case REG_ID:
         *out = own_id(a);
         return true;
@@ -290,7 +320,7 @@ static bool read_reg(struct vlapic *a, unsigned reg, uint64_t *out)
     }
 }
 
-static void write_lvt(struct vlapic *a, unsigned i, uint32_t v)
+__attribute__((noinline)) static void write_lvt(struct vlapic *a, unsigned i, uint32_t v)
 {
     uint32_t writable = i == LVT_TIMER ? LVT_WRITABLE | LVT_TIMER_MODE : LVT_WRITABLE;
 
@@ -300,7 +330,7 @@ static void write_lvt(struct vlapic *a, unsigned i, uint32_t v)
     }
 }
 
-static void write_svr(struct vlapic *a, uint32_t v)
+__attribute__((noinline)) static void write_svr(struct vlapic *a, uint32_t v)
 {
     a->regs.svr = v & SVR_WRITABLE;
     for (unsigned i = 0; !(v & SVR_ENABLE) && i < LVT_COUNT; i++) {
@@ -309,7 +339,7 @@ static void write_svr(struct vlapic *a, uint32_t v)
     vlapic_drive(a);
 }
 
-static void write_icr(struct vlapic *a, uint64_t v)
+__attribute__((noinline)) static void write_icr(struct vlapic *a, uint64_t v)
 {
     a->regs.icr = (v & ICR_WRITABLE) | (v & MASK64(32, 32));
     send(a, a->regs.icr);
@@ -346,11 +376,6 @@ static bool write_more(struct vlapic *a, unsigned reg, uint64_t v)
     case REG_DIVIDE:
         vlapic_timer_set_divide(a, (uint32_t)v & 0xB);
         return true;
-    case REG_SELF_IPI:
-        if (vlapic_is_x2apic(a)) {
-            vlapic_post(a, (uint8_t)v, false, a->index);
-        }
-        return vlapic_is_x2apic(a);
     default:
         return false;
     }
@@ -360,11 +385,10 @@ static bool write_reg(struct vlapic *a, unsigned reg, uint64_t v)
 {
     struct vlapic_regs *r = &a->regs;
 
-    if (reg >= REG_LVT_TIMER && reg <= REG_LVT_ERROR) {
+    switch (reg) {
+    case REG_LVT_TIMER ... REG_LVT_ERROR:
         write_lvt(a, reg - REG_LVT_TIMER, (uint32_t)v);
         return true;
-    }
-    switch (reg) {
     case REG_TPR:
         r->tpr = v & 0xFF;
         vlapic_drive(a);
@@ -426,7 +450,8 @@ static bool write_base(struct vlapic *a, uint64_t v)
     return true;
 }
 
-bool vlapic_msr(struct vlapic *a, unsigned number, bool write, uint64_t v, uint64_t *old)
+__attribute__((noinline)) static bool other_msr(struct vlapic *a, unsigned number, bool write, uint64_t v,
+                                                uint64_t *old)
 {
     if (number == VLAPIC_MSR_BASE) {
         *old = a->regs.base;
@@ -443,11 +468,29 @@ bool vlapic_msr(struct vlapic *a, unsigned number, bool write, uint64_t v, uint6
         *old = a->regs.tpr >> 4;
         return !write || (v <= 15 && write_reg(a, REG_TPR, v << 4));
     }
-    if (!vlapic_is_x2apic(a) || (write && number != VLAPIC_MSR_X2APIC + REG_ICR && v > UINT32_MAX)) {
+    return false;
+}
+
+static bool self_ipi(struct vlapic *a, uint64_t v)
+{
+    post_own(a, (uint8_t)v, false);
+    return true;
+}
+
+bool vlapic_msr(struct vlapic *a, unsigned number, bool write, uint64_t v, uint64_t *old)
+{
+    unsigned reg = number - VLAPIC_MSR_X2APIC;
+
+    if (reg >= VLAPIC_X2APIC_REGS) {
+        return other_msr(a, number, write, v, old);
+    }
+    if (!vlapic_is_x2apic(a) || (write && v > UINT32_MAX && reg != REG_ICR)) {
         return false;
     }
-    *old = 0;
-    return write ? write_reg(a, number - VLAPIC_MSR_X2APIC, v) : read_reg(a, number - VLAPIC_MSR_X2APIC, old);
+    if (!write) {
+        return read_reg(a, reg, old);
+    }
+    return reg == REG_SELF_IPI ? self_ipi(a, v) : write_reg(a, reg, v);
 }
 
 // 11.4.7.3, 11.12.5.1

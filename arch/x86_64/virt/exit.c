@@ -11,19 +11,6 @@
 
 typedef enum vcpu_verdict (*exit_handler)(struct arch_vcpu *av, struct x86_exit *x);
 
-void x86_advance(struct arch_vcpu *av, uint32_t length)
-{
-    x86_ops->advance(av, length);
-}
-
-// Ended here, without the core.
-static enum vcpu_verdict done(struct arch_vcpu *av, uint32_t length)
-{
-    av->done++;
-    x86_advance(av, length);
-    return VCPU_RESUME;
-}
-
 // ---- handlers ----------------------------------------
 
 static enum vcpu_verdict exit_nothing(struct arch_vcpu *av, struct x86_exit *x)
@@ -54,7 +41,7 @@ static enum vcpu_verdict exit_interrupt(struct arch_vcpu *av, struct x86_exit *x
 static enum vcpu_verdict exit_cpuid(struct arch_vcpu *av, struct x86_exit *x)
 {
     x86_guest_cpuid(av);
-    return done(av, x->length);
+    return x86_done(av, x->length);
 }
 
 // With interrupts masked only an NMI ends it: after anything else it is executed again.
@@ -86,7 +73,7 @@ static enum vcpu_verdict exit_hlt(struct arch_vcpu *av, struct x86_exit *x)
 static enum vcpu_verdict exit_call(struct arch_vcpu *av, struct x86_exit *x)
 {
     av->r[X86_RAX] = (uint64_t)-KVM_ENOSYS;
-    return done(av, x->length);
+    return x86_done(av, x->length);
 }
 
 __attribute__((noinline)) static enum vcpu_verdict string_io(struct arch_vcpu *av, struct x86_exit *x)
@@ -119,28 +106,6 @@ static enum vcpu_verdict exit_io(struct arch_vcpu *av, struct x86_exit *x)
     return VCPU_RESUME;
 }
 
-static enum vcpu_verdict exit_msr(struct arch_vcpu *av, struct x86_exit *x)
-{
-    uint32_t msr = (uint32_t)av->r[X86_RCX];
-    bool ok;
-
-    if (x->msr.write) {
-        ok = x86_msr_write(av, msr, av->r[X86_RDX] << 32 | (uint32_t)av->r[X86_RAX]);
-    } else {
-        ok = x86_msr_read(av, msr, &x->msr.value);
-    }
-    if (__builtin_expect(!ok, false)) {
-        av->done++;
-        x86_fault(av, X86_GP, 0);
-        return VCPU_RESUME;
-    }
-    if (!x->msr.write) {
-        av->r[X86_RAX] = (uint32_t)x->msr.value;
-        av->r[X86_RDX] = x->msr.value >> 32;
-    }
-    return done(av, x->length);
-}
-
 static enum vcpu_verdict exit_xsetbv(struct arch_vcpu *av, struct x86_exit *x)
 {
     uint64_t v = av->r[X86_RDX] << 32 | (uint32_t)av->r[X86_RAX];
@@ -150,7 +115,7 @@ static enum vcpu_verdict exit_xsetbv(struct arch_vcpu *av, struct x86_exit *x)
         x86_fault(av, X86_GP, 0);
         return VCPU_RESUME;
     }
-    return done(av, x->length);
+    return x86_done(av, x->length);
 }
 
 // The instruction at RIP, where the vendor does not tell: length, direction and register. False: another vCPU has written
@@ -208,7 +173,7 @@ static enum vcpu_verdict exit_priority(struct arch_vcpu *av, struct x86_exit *x)
 
 static enum vcpu_verdict exit_skip(struct arch_vcpu *av, struct x86_exit *x)
 {
-    return done(av, x->length);
+    return x86_done(av, x->length);
 }
 
 static enum vcpu_verdict exit_undefined(struct arch_vcpu *av, struct x86_exit *x)
@@ -303,7 +268,7 @@ static const exit_handler handlers[X86_EXIT_COUNT] = {
     [X86_EXIT_HLT] = exit_hlt,
     [X86_EXIT_CALL] = exit_call,
     [X86_EXIT_IO] = exit_io,
-    [X86_EXIT_MSR] = exit_msr,
+    [X86_EXIT_MSR] = x86_exit_msr,
     [X86_EXIT_XSETBV] = exit_xsetbv,
     [X86_EXIT_PRIORITY] = exit_priority,
     [X86_EXIT_WINDOW] = exit_window,
@@ -329,7 +294,7 @@ static __attribute__((noinline)) void offer_nmi(struct arch_vcpu *av)
 }
 
 // The controller's best interrupt goes in as soon as the guest can take one, after an NMI.
-static void offer_interrupt(struct arch_vcpu *av)
+static inline void offer_interrupt(struct arch_vcpu *av)
 {
     bool waits = av->irq_lines & VCPU_LINE_IRQ;
 
@@ -337,12 +302,14 @@ static void offer_interrupt(struct arch_vcpu *av)
         offer_nmi(av);
     }
     if (waits && x86_ops->can_interrupt(av)) {
-        int vector = av->up->take_irq(av);
+        int vector;
 
+        av->irq_lines &= ~VCPU_LINE_IRQ;
+        vector = av->up->take_irq(av);
         if (vector >= 0) {
             x86_ops->inject(av, X86_EVENT_INTERRUPT, (uint8_t)vector, -1);
         }
-        waits = av->irq_lines & VCPU_LINE_IRQ;
+        waits = false;
     }
     if (waits != av->window) {
         av->window = waits;

@@ -175,7 +175,8 @@ static bool read_apic(struct arch_vcpu *av, uint32_t msr, uint64_t *out)
     return av->up->sysreg(av, msr, false, out);
 }
 
-static bool write_apic(struct arch_vcpu *av, uint32_t msr, uint64_t v)
+// The value is no array that could be overrun.
+__attribute__((no_stack_protector)) static bool write_apic(struct arch_vcpu *av, uint32_t msr, uint64_t v)
 {
     av->done--;
     return av->up->sysreg(av, msr, true, &v);
@@ -245,7 +246,7 @@ static const struct msr table[] = {
     {MSR_KVM_STEAL, MSR_KVM_STEAL, x86_kvm_read_steal, x86_kvm_steal},
 };
 
-static const struct msr *find(uint32_t msr)
+static inline const struct msr *find(uint32_t msr)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
         if (msr >= table[i].first && msr <= table[i].last) {
@@ -255,18 +256,33 @@ static const struct msr *find(uint32_t msr)
     return NULL;
 }
 
-bool x86_msr_read(struct arch_vcpu *av, uint32_t msr, uint64_t *out)
+static bool read(struct arch_vcpu *av, const struct msr *m, uint32_t msr, uint64_t *v)
 {
-    const struct msr *m = find(msr);
-
-    return m && m->read && m->read(av, msr, out);
+    if (!m->read || !m->read(av, msr, v)) {
+        return false;
+    }
+    av->r[X86_RAX] = (uint32_t)*v;
+    av->r[X86_RDX] = *v >> 32;
+    return true;
 }
 
-bool x86_msr_write(struct arch_vcpu *av, uint32_t msr, uint64_t v)
+static bool write(struct arch_vcpu *av, const struct msr *m, uint32_t msr)
 {
+    return m->write && m->write(av, msr, av->r[X86_RDX] << 32 | (uint32_t)av->r[X86_RAX]);
+}
+
+// There is no such register, or it cannot have this value: #GP.
+enum vcpu_verdict x86_exit_msr(struct arch_vcpu *av, struct x86_exit *x)
+{
+    uint32_t msr = (uint32_t)av->r[X86_RCX];
     const struct msr *m = find(msr);
 
-    return m && m->write && m->write(av, msr, v);
+    if (m && (x->msr.write ? write(av, m, msr) : read(av, m, msr, &x->msr.value))) {
+        return x86_done(av, x->length);
+    }
+    av->done++;
+    x86_fault(av, X86_GP, 0);
+    return VCPU_RESUME;
 }
 
 void x86_msrs_reset(struct arch_vcpu *av)

@@ -49,7 +49,7 @@ struct x86_exit {
         } io;
         struct {
             bool write;
-            uint64_t value; // for the handler
+            uint64_t value; // the handler's
         } msr;
         struct {
             uint8_t vector;

@@ -30,7 +30,18 @@ static inline bool x86_is_user(const struct arch_vcpu *av)
 }
 
 // The instruction is done.
-void x86_advance(struct arch_vcpu *av, uint32_t length);
+static inline void x86_advance(struct arch_vcpu *av, uint32_t length)
+{
+    x86_ops->advance(av, length);
+}
+
+// It ended here, without the core.
+static inline enum vcpu_verdict x86_done(struct arch_vcpu *av, uint32_t length)
+{
+    av->done++;
+    x86_advance(av, length);
+    return VCPU_RESUME;
+}
 
 // fp.c: the guest's floating-point and vector state. The hypervisor has none.
 uint64_t fp_features(void); // XCR0 bits that guests may set; 0 without XSAVE
@@ -46,9 +57,8 @@ bool fp_set_xcr0(struct arch_vcpu *av, uint64_t v); // of a loaded vCPU; false: 
 void x86_cpuid_init(void);
 void x86_guest_cpuid(struct arch_vcpu *av);
 
-// msr.c: false when there is no such register, or the value is impossible: #GP.
-bool x86_msr_read(struct arch_vcpu *av, uint32_t msr, uint64_t *out);
-bool x86_msr_write(struct arch_vcpu *av, uint32_t msr, uint64_t v);
+// msr.c
+enum vcpu_verdict x86_exit_msr(struct arch_vcpu *av, struct x86_exit *x);
 void x86_msrs_reset(struct arch_vcpu *av);
 
 // kvm_msr.c: rows of msr.c's table.

@@ -93,8 +93,10 @@ static bool asks(unsigned vcpu)
     return (b.vcpus[vcpu].arch.irq_lines & VCPU_LINE_IRQ) != 0;
 }
 
+// As the vCPU does, whose line falls with it.
 static int take(unsigned vcpu)
 {
+    arch_vcpu_set_irq(&b.vcpus[vcpu].arch, 0);
     return b.chip->ops->acknowledge(b.chip, vcpu);
 }
 
