@@ -112,9 +112,8 @@ static void leaf_clocks(struct cpuid *r)
 
 static void leaf_structured(struct cpuid *r)
 {
-    *r = (struct cpuid){.ebx = r->ebx & (uint32_t)F7_EBX,
-                        .ecx = r->ecx & (uint32_t)F7_ECX,
-                        .edx = r->edx & (uint32_t)F7_EDX};
+    *r = (struct cpuid){
+        .ebx = r->ebx & (uint32_t)F7_EBX, .ecx = r->ecx & (uint32_t)F7_ECX, .edx = r->edx & (uint32_t)F7_EDX};
 }
 
 // ---- what depends on who asks, and for which subleaf ----------------------------------------
@@ -228,9 +227,8 @@ static inline const struct answer *answer_to(uint32_t leaf)
     if (leaf - HYPERVISOR_BASE <= HYPERVISOR_MAX - HYPERVISOR_BASE) {
         return &answers[HYPERVISOR_AT + leaf - HYPERVISOR_BASE];
     }
-    return leaf - EXTENDED_BASE <= EXTENDED_MAX - EXTENDED_BASE
-               ? &answers[EXTENDED_AT + leaf - EXTENDED_BASE]
-               : &nothing;
+    return leaf - EXTENDED_BASE <= EXTENDED_MAX - EXTENDED_BASE ? &answers[EXTENDED_AT + leaf - EXTENDED_BASE]
+                                                                : &nothing;
 }
 
 void x86_cpuid_init(void)

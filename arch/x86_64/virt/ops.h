@@ -38,9 +38,9 @@ enum x86_exit_kind {
 
 struct x86_exit {
     enum x86_exit_kind kind;
-    uint32_t length;  // of the instruction, bytes; 0: unknown
-    uint64_t reason;  // the vendor's number, for fault cards
-    bool delivering;  // of a nested fault: while an exception or interrupt was delivered, which will be done again
+    uint32_t length; // of the instruction, bytes; 0: unknown
+    uint64_t reason; // the vendor's number, for fault cards
+    bool delivering; // of a nested fault: while an event was delivered, which will be done again
     union {
         struct {
             struct io_access access; // size and direction
