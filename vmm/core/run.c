@@ -124,16 +124,11 @@ static enum vcpu_verdict exit_fault(struct vcpu *v, struct vcpu_exit *e)
 }
 
 static const exit_handler handlers[VCPU_EXIT_COUNT] = {
-    [VCPU_EXIT_MMIO] = exit_mmio,
-    [VCPU_EXIT_HYPERCALL] = vcpu_hypercall,
-    [VCPU_EXIT_IDLE] = exit_idle,
-    [VCPU_EXIT_IPI] = exit_ipi,
-    [VCPU_EXIT_SYSREG] = exit_sysreg,
-    [VCPU_EXIT_CPU_ON] = exit_cpu_on,
-    [VCPU_EXIT_CPU_OFF] = exit_cpu_off,
-    [VCPU_EXIT_POWEROFF] = exit_poweroff,
-    [VCPU_EXIT_RESET] = exit_reset,
-    [VCPU_EXIT_FAULT] = exit_fault,
+    [VCPU_EXIT_MMIO] = exit_mmio,          [VCPU_EXIT_HYPERCALL] = vcpu_hypercall,
+    [VCPU_EXIT_IDLE] = exit_idle,          [VCPU_EXIT_IPI] = exit_ipi,
+    [VCPU_EXIT_SYSREG] = exit_sysreg,      [VCPU_EXIT_CPU_ON] = exit_cpu_on,
+    [VCPU_EXIT_CPU_OFF] = exit_cpu_off,    [VCPU_EXIT_POWEROFF] = exit_poweroff,
+    [VCPU_EXIT_RESET] = exit_reset,        [VCPU_EXIT_FAULT] = exit_fault,
     [VCPU_EXIT_ENTRY_FAILED] = exit_fault,
 };
 
