@@ -24,6 +24,8 @@ void lapic_init_cpu(void);
 bool lapic_is_x2apic(void);
 uint32_t lapic_own_id(void);
 
-// time.c: the boot CPU calibrates both clocks; every CPU prepares its timer.
+// time.c: the boot CPU calibrates both clocks, roughly at first; at the end of the boot, before there are guests, it measures
+// the clock over that time. Every CPU prepares its timer.
 void time_init(void);
+void time_refine(void);
 void time_init_cpu(void);

@@ -3,7 +3,12 @@
 // The time-stamp counter as the clock, and the local APIC's timer (or the TSC deadline where the CPU has it) as the alarm.
 // Their rates are measured against the 8254's channel 2 (Intel 8254 data sheet; port 61h gates it): what CPUID says of them
 // is wrong on too many machines, and on emulators.
+//
+// Nobody waits for a long measurement: a short one at the beginning says enough to boot with, and its first sample together
+// with one at the end of the boot gives the rate that guests are told.
 #include "arch/time.h"
+
+#include <stdatomic.h>
 
 #include <asm/cpu.h>
 
@@ -18,7 +23,10 @@
 #define PORT_B 0x61
 #define PORT_B_GATE2 0x01
 #define PORT_B_SPEAKER 0x02
-#define WINDOW 1200u       // of the 8254's ticks: 1 ms
+#define WINDOW_FIRST 600u  // of the 8254's ticks: half a millisecond
+#define WINDOW_LEAST 1200u // for the rate that counts
+#define WINDOW_MOST 600000 // half a second: by then the 16-bit count has passed zero nine times
+#define DOUBT 64           // the first measurement is not wrong by more than a 64th
 #define POLLS_MAX 1000000u // a machine without an 8254 reads all ones
 #define ATTEMPTS 5u
 #define DEFAULT_HZ 1000000000u
@@ -26,7 +34,7 @@
 #define CPUID1_ECX_DEADLINE BIT64(24)
 #define LVT_DEADLINE 0x40000u
 
-static uint64_t tsc_hz = DEFAULT_HZ;
+static _Atomic uint64_t tsc_hz = DEFAULT_HZ;
 static uint64_t apic_mult; // APIC timer ticks for a TSC tick, 32.32 fixed point
 static bool by_deadline;
 
@@ -36,6 +44,16 @@ struct sample {
     uint16_t pit;
     uint64_t slack; // TSC ticks that taking it took
 };
+
+struct rates {
+    uint64_t tsc_hz, apic_mult;
+    uint64_t slack; // how far off they may be
+    struct sample start;
+};
+
+static struct sample origin; // what the boot is measured from
+static bool has_pit;
+static uint8_t port_b_before;
 
 uint64_t arch_time_now(void)
 {
@@ -47,7 +65,7 @@ uint64_t arch_time_now(void)
 
 uint64_t arch_time_hz(void)
 {
-    return tsc_hz;
+    return atomic_load_explicit(&tsc_hz, memory_order_relaxed);
 }
 
 static struct sample take(void)
@@ -76,63 +94,113 @@ static bool wait_for(const struct sample *from, uint16_t ticks, struct sample *o
     return false;
 }
 
-// One millisecond, from one change of the 8254's count to another. `slack`: how far off the result may be.
-static bool measure(uint64_t *tsc, uint64_t *apic, uint64_t *slack)
+// From one change of the 8254's count to another.
+static bool measure(uint16_t window, struct rates *out)
 {
-    struct sample before = take();
-    struct sample start, end;
+    struct sample before = take(), end;
 
-    if (!wait_for(&before, 1, &start) || !wait_for(&start, WINDOW, &end)) {
+    if (!wait_for(&before, 1, &out->start) || !wait_for(&out->start, window, &end)) {
         return false;
     }
-    uint64_t ticks = (uint16_t)(start.pit - end.pit);
-    *tsc = (end.tsc - start.tsc) * PIT_HZ / ticks;
-    *apic = (uint64_t)(start.apic - end.apic) * PIT_HZ / ticks;
-    *slack = start.slack + end.slack;
-    return *tsc != 0 && *apic != 0;
+    uint64_t ticks = (uint16_t)(out->start.pit - end.pit), tsc = end.tsc - out->start.tsc;
+    if (tsc == 0) {
+        return false;
+    }
+    out->tsc_hz = tsc * PIT_HZ / ticks;
+    out->apic_mult = ((uint64_t)(out->start.apic - end.apic) << 32) / tsc;
+    out->slack = out->start.slack + end.slack;
+    return out->tsc_hz != 0;
 }
 
-static bool calibrate(uint64_t *best_tsc, uint64_t *best_apic)
+static bool calibrate(uint16_t window, struct rates *best)
 {
-    uint64_t best = UINT64_MAX;
+    struct rates r;
 
+    best->slack = UINT64_MAX;
     for (unsigned i = 0; i < ATTEMPTS; i++) {
-        uint64_t tsc, apic, slack;
-
-        if (!measure(&tsc, &apic, &slack)) {
-            return best != UINT64_MAX;
+        if (!measure(window, &r)) {
+            break;
         }
-        if (slack < best) {
-            best = slack;
-            *best_tsc = tsc;
-            *best_apic = apic;
+        if (r.slack < best->slack) {
+            *best = r;
         }
-        if (slack < tsc / PIT_HZ) { // shorter than one tick: nobody interrupted us
+        if (r.slack < r.tsc_hz / PIT_HZ) { // shorter than one tick: nobody interrupted us
             break;
         }
     }
-    return true;
+    return best->slack != UINT64_MAX;
 }
 
 void time_init(void)
 {
-    uint64_t apic_hz = 0;
-    uint8_t port_b = port_in8(PORT_B);
+    struct rates r;
 
+    port_b_before = port_in8(PORT_B);
     lapic_write(LAPIC_LVT_TIMER, LAPIC_LVT_MASKED);
     lapic_write(LAPIC_TIMER_INITIAL, UINT32_MAX);
-    port_out8(PORT_B, (uint8_t)((port_b & ~PORT_B_SPEAKER) | PORT_B_GATE2));
+    port_out8(PORT_B, (uint8_t)((port_b_before & ~PORT_B_SPEAKER) | PORT_B_GATE2));
     port_out8(PIT_COMMAND, PIT_MODE0_CHANNEL2);
     port_out8(PIT_CHANNEL2, 0xFF);
     port_out8(PIT_CHANNEL2, 0xFF);
-    if (!calibrate(&tsc_hz, &apic_hz)) {
-        tsc_hz = DEFAULT_HZ;
-        apic_hz = DEFAULT_HZ / 16;
+    has_pit = calibrate(WINDOW_FIRST, &r) && r.apic_mult != 0;
+    if (!has_pit) {
+        r = (struct rates){.tsc_hz = DEFAULT_HZ, .apic_mult = (UINT64_C(1) << 32) / 16};
     }
-    port_out8(PORT_B, port_b);
+    origin = r.start;
+    atomic_store_explicit(&tsc_hz, r.tsc_hz, memory_order_relaxed);
+    apic_mult = r.apic_mult;
     lapic_write(LAPIC_TIMER_INITIAL, 0);
-    apic_mult = (apic_hz << 32) / tsc_hz;
     by_deadline = (cpuid_read(1, 0).ecx & CPUID1_ECX_DEADLINE) != 0;
+}
+
+// Of a few samples the one that took least.
+static struct sample take_well(void)
+{
+    struct sample best = take();
+
+    for (unsigned i = 1; i < ATTEMPTS; i++) {
+        struct sample s = take();
+
+        if (s.slack < best.slack) {
+            best = s;
+        }
+    }
+    return best;
+}
+
+// The rate from `origin` to now. 0: that is too long ago, or something is wrong.
+static uint64_t rate_since_origin(uint64_t first_hz)
+{
+    struct sample end = take_well();
+    uint64_t expected = (end.tsc - origin.tsc) * PIT_HZ / first_hz, ticks, hz;
+
+    if (expected > WINDOW_MOST) {
+        return 0;
+    }
+    if (expected < WINDOW_LEAST && !wait_for(&origin, WINDOW_LEAST, &end)) {
+        return 0;
+    }
+    expected = (end.tsc - origin.tsc) * PIT_HZ / first_hz;
+    // The count has 16 bits; how often it has passed zero the first measurement tells.
+    ticks = expected + (uint64_t)(int16_t)(uint16_t)((uint16_t)(origin.pit - end.pit) - (uint16_t)expected);
+    hz = ticks ? (end.tsc - origin.tsc) * PIT_HZ / ticks : 0;
+    return hz > first_hz - first_hz / DOUBT && hz < first_hz + first_hz / DOUBT ? hz : 0;
+}
+
+void time_refine(void)
+{
+    unsigned long irq = arch_irq_save();
+    uint64_t hz = has_pit ? rate_since_origin(arch_time_hz()) : 0;
+    struct rates r;
+
+    if (has_pit && hz == 0 && calibrate(WINDOW_LEAST, &r)) {
+        hz = r.tsc_hz;
+    }
+    if (hz != 0) {
+        atomic_store_explicit(&tsc_hz, hz, memory_order_relaxed);
+    }
+    port_out8(PORT_B, port_b_before);
+    arch_irq_restore(irq);
 }
 
 void time_init_cpu(void)
