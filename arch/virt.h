@@ -64,3 +64,33 @@ struct irq_file_ops {
 };
 // NULL: this machine has none for guests.
 const struct irq_file_ops *arch_irq_files(void);
+
+// A guest's local APIC whose registers the hardware works on while the vCPU runs (x86_64; Intel SDM vol. 3C, chapter 29): a page
+// with register r, its xAPIC offset / 16, in word APIC_PAGE_WORD(r). Everything on the vCPU's own CPU outside the guest,
+// interrupts masked, or while it is loaded nowhere.
+#define APIC_PAGE_WORD(r) (4 * (r))
+#define APIC_VECTOR_WORDS 8u // 256 vectors by bit
+enum apic_mode {
+    APIC_OFF,
+    APIC_MMIO, // xAPIC
+    APIC_X2
+};
+struct apic_page_ops {
+    // True: the hardware reads and writes all registers, and delivers what is in the page's IRR; what it cannot do alone it
+    // reports. False: the page's TPR alone is in use, and interrupts come by arch_vcpu_set_irq().
+    bool delivers;
+    // It delivers in spite of RFLAGS.IF, which is an emulator's mistake: IRR is not for what RFLAGS alone holds back; that comes
+    // by arch_vcpu_set_irq().
+    bool ignores_mask;
+    uint32_t *(*registers)(struct arch_vcpu *av);
+    // `access` is a page that nobody uses, mapped at guest address `base`. Before a vCPU of the VM runs; `delivers` only.
+    void (*attach)(struct arch_vm *vm, hpa_t access, gpa_t base);
+    void (*set_mode)(struct arch_vcpu *av, enum apic_mode mode);
+    void (*changed)(struct arch_vcpu *av); // IRR or ISR of the page have been written
+    // The end of these vectors' interrupts is reported.
+    void (*report_eoi)(struct arch_vcpu *av, const uint32_t vectors[APIC_VECTOR_WORDS]);
+    // Reported is when TPR falls below this class (its upper half); 0: never. Not above the present one. !delivers only.
+    void (*report_priority)(struct arch_vcpu *av, unsigned priority_class);
+};
+// NULL: local APICs are emulated here.
+const struct apic_page_ops *arch_apic_pages(void);

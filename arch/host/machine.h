@@ -66,3 +66,6 @@ extern jmp_buf *host_panic_target;
 // What arch_irq_files() answers; NULL at first.
 struct irq_file_ops;
 extern const struct irq_file_ops *host_irq_files;
+// Likewise arch_apic_pages().
+struct apic_page_ops;
+extern const struct apic_page_ops *host_apic_pages;

@@ -55,6 +55,13 @@ const struct irq_file_ops *arch_irq_files(void)
     return host_irq_files;
 }
 
+const struct apic_page_ops *host_apic_pages;
+
+const struct apic_page_ops *arch_apic_pages(void)
+{
+    return host_apic_pages;
+}
+
 void arch_vm_hide_irq_regs(struct arch_vm *vm)
 {
     vm->irq_regs_hidden = true;

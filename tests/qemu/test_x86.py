@@ -41,3 +41,9 @@ def test_debug_registers_are_a_guests_own():
     """Two guests on one core, each with addresses of its own in DR0 to DR3."""
     with Machine(Image(redteam("red", "debug") + redteam("blue", "debug")), smp=1) as m:
         m.expect_all([rf"\[{name}\] redteam debug: PASS" for name in ("red", "blue")])
+
+
+def test_local_apic(tmp_path):
+    """As a page and as MSRs: priorities, interrupts to itself, a level-triggered one, the timer."""
+    with Machine(Image(vm("apic", "@OUT@/guest.bin"), {"guest.bin": linked("x86_apic.S", tmp_path)})) as m:
+        m.expect(r"\[apic\] APIC is OK")

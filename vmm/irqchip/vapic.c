@@ -180,6 +180,7 @@ static void vapic_reset(struct virqchip *chip)
 
 static void vapic_free(struct vapic *v)
 {
+    vapic_page_detach(v);
     pool_free(v, sizeof(*v) + v->chip.vcpu_count * sizeof(v->lapics[0]));
 }
 
@@ -196,30 +197,34 @@ static void vapic_destroy(struct virqchip *chip)
     vapic_free(v);
 }
 
-static const struct virqchip_ops vapic_ops = {
-    .name = "vapic",
-    .reset = vapic_reset,
-    .destroy = vapic_destroy,
-    .set_line = vapic_set_line,
-    .set_vcpu_line = virqchip_no_vcpu_line,
-    .send_msi = vapic_send_msi,
-    .load = virqchip_nothing,
-    .put = virqchip_nothing,
-    .swap = virqchip_swap_nothing,
+#define COMMON_OPS                                                                                \
+    .name = "vapic", .reset = vapic_reset, .destroy = vapic_destroy, .set_line = vapic_set_line,  \
+    .set_vcpu_line = virqchip_no_vcpu_line, .send_msi = vapic_send_msi, .load = virqchip_nothing, \
+    .put = virqchip_nothing, .swap = virqchip_swap_nothing, .maintenance = virqchip_nothing,      \
+    .forward = virqchip_no_forward, .send_sgi = virqchip_no_sgi, .started = vapic_started
+
+static const struct virqchip_ops software_ops = {
+    COMMON_OPS,
     .flush = vapic_flush,
-    .maintenance = virqchip_nothing,
     .pending = vapic_pending,
-    .forward = virqchip_no_forward,
-    .send_sgi = virqchip_no_sgi,
     .sysreg = vapic_sysreg,
     .acknowledge = vapic_acknowledge,
-    .started = vapic_started,
+};
+
+static const struct virqchip_ops page_ops = {
+    COMMON_OPS,
+    .flush = vapic_page_flush,
+    .pending = vapic_page_pending,
+    .sysreg = vapic_page_sysreg,
+    .acknowledge = vapic_page_acknowledge,
 };
 
 static enum status add_regions(struct vapic *v)
 {
-    struct io_region lapic = {v->lapic_base, VLAPIC_SIZE, vlapic_access, v, "local APIC"};
-    struct io_region ioapic = {v->ioapic_base, VIOAPIC_SIZE, vioapic_access, v, "I/O APIC"};
+    struct io_region lapic = {v->lapic_base, VLAPIC_SIZE, v->pages ? vapic_page_access : vlapic_access, v,
+                              "local APIC"};
+    struct io_region ioapic = {v->ioapic_base, VIOAPIC_SIZE,
+                               v->pages ? vapic_page_ioapic_access : vioapic_access, v, "I/O APIC"};
     enum status s = io_bus_add(&v->chip.vm->mmio, &lapic, NULL);
 
     if (s != OK) {
@@ -245,9 +250,11 @@ enum status vapic_create(struct vm *vm, uint64_t lapic_base, uint64_t ioapic_bas
     if (!v) {
         return E_NOMEM;
     }
-    v->chip = (struct virqchip){.ops = &vapic_ops, .vm = vm, .vcpu_count = count};
+    v->chip = (struct virqchip){.ops = &software_ops, .vm = vm, .vcpu_count = count};
     v->lapic_base = lapic_base;
     v->ioapic_base = ioapic_base;
+    v->pages = NULL;
+    v->access_page = NULL;
     spin_init(&v->lock, LOCK_VGIC_DIST);
     for (unsigned i = 0; i < count; i++) {
         v->lapics[i].apic = v;
@@ -256,7 +263,11 @@ enum status vapic_create(struct vm *vm, uint64_t lapic_base, uint64_t ioapic_bas
         vlapic_reset(&v->lapics[i]);
     }
     vioapic_reset(v);
-    s = add_regions(v);
+    s = vapic_page_attach(v);
+    if (s == OK) {
+        v->chip.ops = v->pages ? &page_ops : &software_ops;
+        s = add_regions(v);
+    }
     if (s != OK) {
         vapic_free(v);
         return s;

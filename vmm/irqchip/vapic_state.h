@@ -6,6 +6,7 @@
 
 #include <stdatomic.h>
 
+#include "arch/virt.h"
 #include "kernel/sync/spinlock.h"
 #include "kernel/time/timer.h"
 #include "vmm/core/io_bus.h"
@@ -29,6 +30,32 @@ enum vlapic_lvt {
 #define LVT_TIMER_MODE 0x60000u
 #define LVT_TIMER_PERIODIC 0x20000u
 #define LVT_TIMER_DEADLINE 0x40000u
+
+// Register numbers: offset / 16.
+enum vlapic_reg {
+    REG_ID = 0x02,
+    REG_VERSION = 0x03,
+    REG_TPR = 0x08,
+    REG_PPR = 0x0A,
+    REG_EOI = 0x0B,
+    REG_LDR = 0x0D,
+    REG_DFR = 0x0E,
+    REG_SVR = 0x0F,
+    REG_ISR = 0x10,
+    REG_TMR = 0x18,
+    REG_IRR = 0x20,
+    REG_ESR = 0x28,
+    REG_ICR = 0x30,
+    REG_ICR_HIGH = 0x31,
+    REG_LVT_TIMER = 0x32,
+    REG_LVT_ERROR = 0x37,
+    REG_INITIAL = 0x38,
+    REG_CURRENT = 0x39,
+    REG_DIVIDE = 0x3E,
+    REG_SELF_IPI = 0x3F // x2APIC only
+};
+
+#define ESR_ILLEGAL_REGISTER 0x80u
 
 #define APIC_BASE_BSP 0x100u
 #define APIC_BASE_EXTD 0x400u
@@ -61,6 +88,12 @@ struct vlapic_clock { // under the lock
     uint64_t deadline; // host ticks; 0: nothing is armed
 };
 
+// The hardware's side (vapic_page.c).
+struct vlapic_page {
+    enum apic_mode mode;
+    uint32_t reported[VLAPIC_WORDS]; // whose end the hardware reports
+};
+
 struct vapic;
 
 struct vlapic {
@@ -73,6 +106,7 @@ struct vlapic {
     struct spinlock lock; // clock
     struct vlapic_clock clock;
     struct timer timer;
+    struct vlapic_page page; // of use where apic->pages is
 };
 
 struct vioapic {
@@ -86,6 +120,8 @@ struct vapic {
     uint64_t lapic_base, ioapic_base;
     struct spinlock lock; // I/O APIC
     struct vioapic io;
+    const struct apic_page_ops *pages; // NULL: software does everything
+    void *access_page;                 // what the guest has at lapic_base; NULL: nothing
     struct vlapic lapics[];
 };
 
@@ -119,6 +155,21 @@ bool vlapic_is_enabled(const struct vlapic *a);
 bool vlapic_is_x2apic(const struct vlapic *a);
 enum io_result vlapic_access(void *dev, struct io_access *access); // dev: struct vapic
 bool vlapic_msr(struct vlapic *a, unsigned number, bool write, uint64_t v, uint64_t *old);
+// One register, by number; false: there is none of this number.
+bool vlapic_read(struct vlapic *a, unsigned reg, uint64_t *out);
+bool vlapic_write(struct vlapic *a, unsigned reg, uint64_t v);
+
+// vapic_page.c: while a vCPU's local APIC is one that the hardware works on, these stand between it and the model.
+enum status vapic_page_attach(struct vapic *v); // E_NOMEM and what mapping a page says
+void vapic_page_detach(struct vapic *v);
+void vapic_page_reset(struct vlapic *a); // the model has been reset
+void vapic_page_flush(struct virqchip *chip, unsigned vcpu);
+bool vapic_page_pending(struct virqchip *chip, unsigned vcpu);
+int vapic_page_acknowledge(struct virqchip *chip, unsigned vcpu);
+bool vapic_page_sysreg(struct virqchip *chip, unsigned vcpu, unsigned number, bool write, uint64_t set,
+                       uint64_t clear, uint64_t *old);
+enum io_result vapic_page_access(void *dev, struct io_access *access); // dev: struct vapic, here and below
+enum io_result vapic_page_ioapic_access(void *dev, struct io_access *access);
 
 // vlapic_timer.c
 void vlapic_timer_init(struct vlapic *a);

@@ -22,33 +22,8 @@
 #define ICR_SELF_ONLY 1u
 #define LVT_WRITABLE 0x1F7FFu
 #define ESR_ILLEGAL_RECEIVED 0x40u
-#define ESR_ILLEGAL_REGISTER 0x80u
 #define PRIORITY 0xF0u
 #define VECTOR_FIRST 16u
-
-// Register numbers: offset / 16.
-enum reg {
-    REG_ID = 0x02,
-    REG_VERSION = 0x03,
-    REG_TPR = 0x08,
-    REG_PPR = 0x0A,
-    REG_EOI = 0x0B,
-    REG_LDR = 0x0D,
-    REG_DFR = 0x0E,
-    REG_SVR = 0x0F,
-    REG_ISR = 0x10,
-    REG_TMR = 0x18,
-    REG_IRR = 0x20,
-    REG_ESR = 0x28,
-    REG_ICR = 0x30,
-    REG_ICR_HIGH = 0x31,
-    REG_LVT_TIMER = 0x32,
-    REG_LVT_ERROR = 0x37,
-    REG_INITIAL = 0x38,
-    REG_CURRENT = 0x39,
-    REG_DIVIDE = 0x3E,
-    REG_SELF_IPI = 0x3F // x2APIC only
-};
 
 bool vlapic_is_enabled(const struct vlapic *a)
 {
@@ -493,6 +468,17 @@ bool vlapic_msr(struct vlapic *a, unsigned number, bool write, uint64_t v, uint6
     return reg == REG_SELF_IPI ? self_ipi(a, v) : write_reg(a, reg, v);
 }
 
+// For vapic_page.c, which does so rarely.
+bool vlapic_read(struct vlapic *a, unsigned reg, uint64_t *out)
+{
+    return read_reg(a, reg, out);
+}
+
+bool vlapic_write(struct vlapic *a, unsigned reg, uint64_t v)
+{
+    return write_reg(a, reg, v);
+}
+
 // 11.4.7.3, 11.12.5.1
 void vlapic_init(struct vlapic *a)
 {
@@ -506,6 +492,9 @@ void vlapic_init(struct vlapic *a)
         atomic_store_explicit(&a->tmr[w], 0, memory_order_relaxed);
     }
     atomic_store_explicit(&a->nmi, false, memory_order_relaxed);
+    if (a->apic->pages) {
+        vapic_page_reset(a);
+    }
 }
 
 void vlapic_reset(struct vlapic *a)

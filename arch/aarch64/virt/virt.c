@@ -163,6 +163,11 @@ const struct irq_file_ops *arch_irq_files(void)
     return NULL;
 }
 
+const struct apic_page_ops *arch_apic_pages(void)
+{
+    return NULL;
+}
+
 void arch_vm_hide_irq_regs(struct arch_vm *vm)
 {
     vm->no_icc = true;

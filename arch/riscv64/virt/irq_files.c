@@ -150,3 +150,8 @@ const struct irq_file_ops *arch_irq_files(void)
 
     return isa_has(ISA_SSAIA) ? &ops : NULL;
 }
+
+const struct apic_page_ops *arch_apic_pages(void)
+{
+    return NULL;
+}

@@ -25,6 +25,7 @@ enum x86_exit_kind {
     X86_EXIT_MSR,
     X86_EXIT_XSETBV,
     X86_EXIT_PRIORITY, // MOV to or from CR8, the task priority; length 0: which one, the instruction tells
+    X86_EXIT_APIC,     // what the hardware's local APIC reports
     X86_EXIT_NESTED_FAULT, // EPT violation, nested page fault
     X86_EXIT_WINDOW,       // the guest can take an interrupt now
     X86_EXIT_UNDEFINED,    // an instruction that the guest does not have: #UD
@@ -34,6 +35,13 @@ enum x86_exit_kind {
     X86_EXIT_FAILED,       // the hardware refused to enter
     X86_EXIT_UNKNOWN,
     X86_EXIT_COUNT
+};
+
+// What X86_EXIT_APIC is about.
+enum x86_apic_event {
+    X86_APIC_WRITTEN, // a register of its page; value: which (offset / 16)
+    X86_APIC_EOI,     // the end of an interrupt; value: the vector
+    X86_APIC_PRIORITY // TPR has become lower than what is waited for
 };
 
 struct x86_exit {
@@ -59,6 +67,10 @@ struct x86_exit {
             bool write;
             uint8_t reg; // enum x86_reg
         } priority;
+        struct {
+            enum x86_apic_event event;
+            uint8_t value;
+        } apic;
         struct {
             uint64_t gpa;
             bool write, fetch;
@@ -147,6 +159,11 @@ struct x86_virt_ops {
     void (*want_window)(struct arch_vcpu *av, bool want); // X86_EXIT_WINDOW as soon as it can
     bool (*can_nmi)(const struct arch_vcpu *av); // no NMI in service, no shadow, nothing to be injected
     void (*want_nmi)(struct arch_vcpu *av);      // an exit, X86_EXIT_NOTHING or another, as soon as it can
+
+    // After probe(); NULL, or it answers NULL: none.
+    const struct apic_page_ops *(*apic_pages)(void);
+    // One line about what the hardware has of the local APIC; false: nothing. NULL: never anything.
+    bool (*describe_apic)(const struct arch_vcpu *av, char *text, size_t size);
 };
 
 extern const struct x86_virt_ops svm_ops, vmx_ops;

@@ -173,4 +173,7 @@ void arch_vcpu_dump(const struct arch_vcpu *av, void (*line)(void *ctx, const ch
              (unsigned long long)x86_ops->get(av, X86_CR3), (unsigned long long)x86_ops->get(av, X86_CR4),
              (unsigned long long)x86_ops->get(av, X86_EFER));
     line(ctx, text);
+    if (x86_ops->describe_apic && x86_ops->describe_apic(av, text, sizeof(text))) {
+        line(ctx, text);
+    }
 }

@@ -81,6 +81,11 @@ const struct irq_file_ops *arch_irq_files(void)
     return NULL;
 }
 
+const struct apic_page_ops *arch_apic_pages(void)
+{
+    return x86_ops->apic_pages ? x86_ops->apic_pages() : NULL;
+}
+
 void arch_vm_hide_irq_regs(struct arch_vm *vm)
 {
     (void)vm;

@@ -13,6 +13,8 @@ extern const struct x86_virt_ops *x86_ops;
 
 // The interrupt controller's name for CR8 (vmm/irqchip/vapic.h).
 #define X86_SYSREG_CR8 0x1000u
+// Likewise for what the hardware's local APIC reports: + enum x86_apic_event.
+#define X86_SYSREG_APIC 0x1001u
 
 // An exception at the instruction that made the exit.
 static inline void x86_fault(struct arch_vcpu *av, uint8_t vector, int64_t error)

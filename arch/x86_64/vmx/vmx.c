@@ -21,6 +21,8 @@
 #define MAP_HIGH 1024
 #define LEVEL_1G 1
 #define DEAF_US 1000
+// Of a VMCS of Bochs: up to 3.0 it delivers a virtual interrupt to a guest that has masked them when one of the host's comes.
+#define REVISION_BOCHS 0x2B
 
 // One of each CPU.
 struct vmx_cpu {
@@ -33,7 +35,6 @@ uint32_t vmx_controls[VMX_CONTROL_COUNT];
 unsigned vmx_physical_bits;
 static uint64_t ept_caps;
 static uint32_t revision;
-static void *msr_bitmap;
 static struct pt_format ept; // less what the CPU lacks
 
 bool vmx_enter(uint64_t r[X86_REG_COUNT], bool launched);
@@ -45,9 +46,12 @@ static const struct vmx_wish wishes[VMX_CONTROL_COUNT] = {
     [VMX_PRIMARY] = {.required = PRIMARY_TSC_OFFSET | PRIMARY_HLT | PRIMARY_MWAIT | PRIMARY_RDPMC |
                                  PRIMARY_CR8_LOAD | PRIMARY_CR8_STORE | PRIMARY_IO | PRIMARY_MSR_BITMAP |
                                  PRIMARY_MONITOR | PRIMARY_SECONDARY,
+                     .optional = PRIMARY_TPR_SHADOW,
                      .unwanted = PRIMARY_CR3_LOAD | PRIMARY_CR3_STORE | PRIMARY_WINDOW | PRIMARY_NMI_WINDOW},
     [VMX_SECONDARY] = {.required = SECONDARY_EPT | SECONDARY_UNRESTRICTED,
-                       .optional = SECONDARY_RDTSCP | SECONDARY_VPID | SECONDARY_WBINVD},
+                       .optional = SECONDARY_RDTSCP | SECONDARY_VPID | SECONDARY_WBINVD |
+                                   SECONDARY_APIC_ACCESSES | SECONDARY_X2APIC | SECONDARY_APIC_REGISTERS |
+                                   SECONDARY_VIRTUAL_INTERRUPTS},
     [VMX_EXIT] = {.required = EXIT_SAVE_DEBUG | EXIT_HOST_64 | EXIT_SAVE_PAT | EXIT_LOAD_PAT |
                               EXIT_SAVE_EFER | EXIT_LOAD_EFER,
                   .optional = EXIT_SAVE_TIMER},
@@ -101,55 +105,59 @@ static bool choose_ept(void)
            (ept_caps & EPT_CAP_INVEPT) && (ept_caps & (EPT_CAP_INVEPT_ONE | EPT_CAP_INVEPT_ALL));
 }
 
-// Registers that the guest reaches without an exit; every other access leaves it.
-static void open_msr(uint32_t msr)
+void vmx_open_msr(uint8_t *bitmap, uint32_t msr, bool write)
 {
-    uint8_t *map = (uint8_t *)msr_bitmap + (msr < 0x2000 ? 0 : MAP_HIGH);
+    uint8_t *map = bitmap + (write ? MAP_WRITE : 0) + (msr < 0x2000 ? 0 : MAP_HIGH);
     uint32_t bit = msr & 0x1FFF;
 
     map[bit / 8] &= (uint8_t) ~(1u << bit % 8);
-    map[MAP_WRITE + bit / 8] &= (uint8_t) ~(1u << bit % 8);
 }
 
-static enum status make_msr_bitmap(void)
+// Registers that the guest reaches without an exit; every other access leaves it.
+static enum status make_msr_bitmap(enum vmx_apic_level apic)
 {
     static const uint32_t open[] = {0x174,     0x175,      0x176,       MSR_STAR,    MSR_LSTAR,
                                     MSR_CSTAR, MSR_SFMASK, MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE};
 
-    msr_bitmap = page_alloc(0);
+    void *msr_bitmap = page_alloc(0);
+
     if (!msr_bitmap) {
         return E_NOMEM;
     }
     memset(msr_bitmap, 0xFF, PAGE_SIZE);
     for (unsigned i = 0; i < ARRAY_SIZE(open); i++) {
-        open_msr(open[i]);
+        vmx_open_msr(msr_bitmap, open[i], false);
+        vmx_open_msr(msr_bitmap, open[i], true);
     }
-    return OK;
+    return vmx_apic_init(apic, msr_bitmap, revision == REVISION_BOCHS);
 }
 
 static enum status vmx_probe(struct virt_caps *caps)
 {
-    uint64_t feature;
+    static const char *const apic_text[] = {[VMX_APIC_NONE] = "",
+                                            [VMX_APIC_PRIORITY] = ", TPR shadow",
+                                            [VMX_APIC_DELIVERY] =
+                                                ", APIC registers, virtual-interrupt delivery"};
+    enum vmx_apic_level apic;
+    const char *why;
 
     if (!(cpuid_read(1, 0).ecx & CPUID1_ECX_VMX)) {
         return E_NOENT;
     }
-    feature = rdmsr(MSR_FEATURE_CONTROL);
-    if ((feature & FEATURE_CONTROL_LOCK) && !(feature & FEATURE_CONTROL_VMX)) {
-        return refuse(caps, "VMX is switched off by the firmware");
-    }
-    if (!choose_controls() || !choose_ept()) {
-        return refuse(caps, "VMX without EPT, unrestricted guests or switching of EFER and PAT");
+    why = vmx_refusal(rdmsr(MSR_FEATURE_CONTROL), choose_controls() && choose_ept());
+    if (why) {
+        return refuse(caps, why);
     }
     choose_timer();
+    apic = vmx_apic_choose(vmx_controls);
     revision = (uint32_t)(rdmsr(MSR_VMX_BASIC) & VMX_BASIC_REVISION);
     vmx_physical_bits = cpuid_read(0x80000008, 0).eax & 0xFF;
     caps->ipa_bits = vmx_physical_bits < 48 ? vmx_physical_bits : 48;
     caps->name = "VMX";
-    snprintf(caps->text, sizeof(caps->text), "EPT%s, unrestricted guests%s",
+    snprintf(caps->text, sizeof(caps->text), "EPT%s, unrestricted guests%s%s",
              ept_caps & EPT_CAP_1G ? " with 1 GiB pages" : "",
-             vmx_controls[VMX_SECONDARY] & SECONDARY_VPID ? ", VPID" : "");
-    return make_msr_bitmap();
+             vmx_controls[VMX_SECONDARY] & SECONDARY_VPID ? ", VPID" : "", apic_text[apic]);
+    return make_msr_bitmap(apic);
 }
 
 static void *region_alloc(void)
@@ -189,7 +197,7 @@ static void vmx_vcpu_reset(struct arch_vcpu *av)
 {
     unsigned long state = vmcs_acquire(av);
 
-    vmx_setup(av, arch_virt_to_phys(msr_bitmap));
+    vmx_setup(av);
     vmcs_release(av, state);
 }
 
@@ -202,20 +210,29 @@ static enum status vmx_vcpu_create(struct arch_vcpu *av)
     }
     *vv = (struct vmx_vcpu){.vmcs = region_alloc()};
     if (!vv->vmcs) {
-        pool_free(vv, sizeof(*vv));
-        return E_NOMEM;
+        goto out_vcpu;
+    }
+    if (vmx_apic_create(vv) != OK) {
+        goto out_vmcs;
     }
     vv->vmcs_pa = arch_virt_to_phys(vv->vmcs);
     asm volatile("vmclear %0" ::"m"(vv->vmcs_pa.v) : "cc", "memory");
     av->vendor = vv;
     vmx_vcpu_reset(av);
     return OK;
+
+out_vmcs:
+    page_free(vv->vmcs, 0);
+out_vcpu:
+    pool_free(vv, sizeof(*vv));
+    return E_NOMEM;
 }
 
 static void vmx_vcpu_destroy(struct arch_vcpu *av)
 {
     struct vmx_vcpu *vv = vmx_of(av);
 
+    vmx_apic_destroy(vv);
     memset(vv->vmcs, 0, PAGE_SIZE); // registers of a guest do not linger
     page_free(vv->vmcs, 0);
     pool_free(vv, sizeof(*vv));
@@ -392,6 +409,9 @@ static void describe_exit(struct arch_vcpu *av, struct vmx_vcpu *vv, struct x86_
     if (in.reason == REASON_EPT_VIOLATION) {
         in.gpa = vmcs_read(VMCS_GUEST_PHYSICAL);
     }
+    if (in.reason == REASON_APIC_ACCESS) {
+        in.gpa = av->vm->apic_base.v + (in.qualification & (PAGE_SIZE - 1));
+    }
     if (in.reason == REASON_PREEMPTION) {
         restart_timer();
     }
@@ -418,6 +438,10 @@ static void vmx_run(struct arch_vcpu *av, struct x86_exit *out)
 {
     struct vmx_vcpu *vv = vmx_of(av);
 
+    if (vv->apic.threshold && vmx_apic_priority_fell(vv)) {
+        *out = (struct x86_exit){.kind = X86_EXIT_APIC, .apic = {.event = X86_APIC_PRIORITY}};
+        return;
+    }
     refresh(av, vv, this_cpu()->index);
     put_event(vv);
     limit_deaf(vv);
@@ -454,4 +478,6 @@ const struct x86_virt_ops vmx_ops = {
     .can_nmi = vmx_can_nmi,
     .want_nmi = vmx_want_nmi,
     .advance = vmx_advance,
+    .apic_pages = vmx_apic_pages,
+    .describe_apic = vmx_apic_describe,
 };

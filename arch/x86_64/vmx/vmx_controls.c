@@ -3,6 +3,8 @@
 // See vmx_controls.h.
 #include "arch/x86_64/vmx/vmx_controls.h"
 
+#include "arch/x86_64/vmx/vmcs.h"
+
 #define CR0_PE BIT64(0)
 #define CR0_NW BIT64(29)
 #define CR0_CD BIT64(30)
@@ -38,4 +40,12 @@ bool vmx_cr0_allowed(const struct vmx_paging *now, uint64_t v)
 bool vmx_pdpte_allowed(uint64_t e, unsigned physical_bits)
 {
     return !(e & PDPTE_P) || !(e & (PDPTE_RESERVED | ~MASK64(0, physical_bits)));
+}
+
+const char *vmx_refusal(uint64_t feature_control, bool complete)
+{
+    if ((feature_control & FEATURE_CONTROL_LOCK) && !(feature_control & FEATURE_CONTROL_VMX)) {
+        return "VMX is switched off by the firmware";
+    }
+    return complete ? NULL : "VMX without EPT, unrestricted guests or switching of EFER and PAT";
 }

@@ -33,3 +33,7 @@ bool vmx_cr0_allowed(const struct vmx_paging *now, uint64_t v);
 
 // A page-directory pointer of PAE paging that a processor would not load (vol. 3A, 4.4.1): #GP.
 bool vmx_pdpte_allowed(uint64_t e, unsigned physical_bits);
+
+// Why guests cannot be run, for people: IA32_FEATURE_CONTROL is what the firmware has left (vol. 3C, 23.7), `complete` whether the
+// CPU has what the hypervisor needs. NULL: they can.
+const char *vmx_refusal(uint64_t feature_control, bool complete);

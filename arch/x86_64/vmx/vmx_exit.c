@@ -40,6 +40,47 @@ static void decode_fault(const struct vmx_exit *in, struct x86_exit *out)
     out->fault.walk = (q & (EPT_LINEAR | EPT_FINAL)) == EPT_LINEAR;
 }
 
+// Of an access to the local APIC's registers (27.2.1, table 27-6). The numbers above are physical accesses, which a walk does.
+enum apic_access {
+    ACCESS_READ,
+    ACCESS_WRITE,
+    ACCESS_FETCH,
+    ACCESS_DELIVERY,
+    ACCESS_PHYSICAL_DELIVERY = 10,
+    ACCESS_PHYSICAL = 15
+};
+#define ACCESS_OFFSET MASK64(0, 12)
+#define ACCESS_TYPE(q) ((q) >> 12 & 0xF)
+
+static void decode_apic_access(const struct vmx_exit *in, struct x86_exit *out)
+{
+    unsigned type = ACCESS_TYPE(in->qualification);
+
+    out->fault.gpa = in->gpa;
+    out->fault.write = type == ACCESS_WRITE;
+    out->fault.fetch = type == ACCESS_FETCH;
+    out->fault.walk = type > ACCESS_DELIVERY;
+    out->delivering = in->vectoring || type == ACCESS_DELIVERY || type == ACCESS_PHYSICAL_DELIVERY;
+}
+
+static void decode_apic_write(const struct vmx_exit *in, struct x86_exit *out)
+{
+    out->apic.event = X86_APIC_WRITTEN;
+    out->apic.value = (uint8_t)((in->qualification & ACCESS_OFFSET) >> 4);
+}
+
+static void decode_eoi(const struct vmx_exit *in, struct x86_exit *out)
+{
+    out->apic.event = X86_APIC_EOI;
+    out->apic.value = (uint8_t)in->qualification;
+}
+
+static void decode_tpr(const struct vmx_exit *in, struct x86_exit *out)
+{
+    (void)in;
+    out->apic.event = X86_APIC_PRIORITY;
+}
+
 struct row {
     uint8_t kind; // 0 of a reason that is not listed: see other()
     void (*details)(const struct vmx_exit *in, struct x86_exit *out);
@@ -56,9 +97,13 @@ static const struct row rows[REASON_COUNT] = {
     [REASON_IO] = {X86_EXIT_IO, decode_io},
     [REASON_RDMSR] = {X86_EXIT_MSR, decode_msr},
     [REASON_WRMSR] = {X86_EXIT_MSR, decode_msr},
+    [REASON_TPR] = {X86_EXIT_APIC, decode_tpr},
+    [REASON_APIC_ACCESS] = {X86_EXIT_NESTED_FAULT, decode_apic_access},
+    [REASON_EOI] = {X86_EXIT_APIC, decode_eoi},
     [REASON_EPT_VIOLATION] = {X86_EXIT_NESTED_FAULT, decode_fault},
     [REASON_PREEMPTION] = {X86_EXIT_INTERRUPT, NULL},
     [REASON_WBINVD] = {X86_EXIT_WBINVD, NULL},
+    [REASON_APIC_WRITE] = {X86_EXIT_APIC, decode_apic_write},
     [REASON_XSETBV] = {X86_EXIT_XSETBV, NULL},
 };
 

@@ -8,7 +8,7 @@
 struct vmx_exit {
     uint32_t reason, length;
     uint64_t qualification;
-    uint64_t gpa;   // of an EPT violation
+    uint64_t gpa;   // of an EPT violation or APIC access
     bool vectoring; // the delivery of an event did it
 };
 

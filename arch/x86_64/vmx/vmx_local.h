@@ -5,6 +5,7 @@
 
 #include "arch/x86_64/virt/ops.h"
 #include "arch/x86_64/vmx/vmcs.h"
+#include "arch/x86_64/vmx/vmx_apic_page.h"
 #include "arch/x86_64/vmx/vmx_controls.h"
 #include "arch/x86_64/vmx/vmx_exit.h"
 
@@ -16,6 +17,13 @@ enum vmx_kept_msr {
     KEPT_SFMASK,
     KEPT_KERNEL_GS,
     KEPT_MSR_COUNT
+};
+
+struct vmx_apic {
+    uint32_t *page; // its registers; NULL: the CPU has nothing for them
+    enum apic_mode mode;
+    uint32_t threshold; // as in the VMCS, here and below
+    uint64_t eoi_exits[4];
 };
 
 struct vmx_vcpu {
@@ -33,11 +41,14 @@ struct vmx_vcpu {
     unsigned cpu;        // where it was loaded last
     uint64_t msr[KEPT_MSR_COUNT];
     uint64_t cr2, dr[4], dr6;
+    struct vmx_apic apic;
 };
 
 // vmx.c: what the capability MSRs leave of the wishes.
 extern uint32_t vmx_controls[VMX_CONTROL_COUNT];
 extern unsigned vmx_physical_bits;
+// Lets a guest reach a register without an exit.
+void vmx_open_msr(uint8_t *bitmap, uint32_t msr, bool write);
 
 // vmx_vmcs.c: the current VMCS of this CPU. A field that does not exist is a bug of ours: panic.
 uint64_t vmcs_read(enum vmcs_field f);
@@ -50,8 +61,18 @@ void vmcs_load(struct vmx_vcpu *vv);  // interrupts masked; nobody else's is loa
 void vmcs_clear(struct vmx_vcpu *vv); // afterwards it is in memory and current nowhere
 
 // vmx_setup.c: the whole VMCS of a vCPU in its reset state; the parts that depend on the CPU it is loaded on.
-void vmx_setup(struct arch_vcpu *av, hpa_t msr_bitmap);
+void vmx_setup(struct arch_vcpu *av);
 void vmx_setup_host(void);
+
+// vmx_apic.c. setup: its part of the VMCS and the secondary controls; it outlives the vCPU's reset.
+enum status vmx_apic_init(enum vmx_apic_level found, void *msr_bitmap, bool ignores_mask);
+enum status vmx_apic_create(struct vmx_vcpu *vv);
+void vmx_apic_destroy(struct vmx_vcpu *vv);
+void vmx_apic_setup(const struct arch_vcpu *av);
+const struct apic_page_ops *vmx_apic_pages(void);
+bool vmx_apic_describe(const struct arch_vcpu *av, char *text, size_t size);
+// The hardware would refuse such an entry (26.2.1.1).
+bool vmx_apic_priority_fell(const struct vmx_vcpu *vv);
 
 // vmx_intercept.c: exits that are settled here, by `reason`: exceptions, control registers. False: not one of them.
 bool vmx_intercept(struct arch_vcpu *av, const struct vmx_exit *in, struct x86_exit *out);

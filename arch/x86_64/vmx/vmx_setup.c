@@ -37,20 +37,19 @@ static uint64_t guest_cr4(void)
 }
 
 // Without #DB and #AC a guest could make the CPU deliver one for ever, deaf to interrupts, by a handler that faults likewise.
-static void setup_controls(const struct arch_vcpu *av, hpa_t msr_bitmap)
+static void setup_controls(const struct arch_vcpu *av)
 {
     vmcs_write(VMCS_PIN_CONTROLS, vmx_controls[VMX_PIN] & ~PIN_PREEMPTION);
     vmcs_write(VMCS_PRIMARY_CONTROLS, vmx_of(av)->primary);
-    vmcs_write(VMCS_SECONDARY_CONTROLS, vmx_controls[VMX_SECONDARY]);
     vmcs_write(VMCS_EXIT_CONTROLS, vmx_controls[VMX_EXIT] & ~EXIT_SAVE_TIMER);
     vmcs_write(VMCS_ENTRY_CONTROLS, vmx_controls[VMX_ENTRY]);
     vmcs_write(VMCS_EXCEPTION_BITMAP, BIT32(X86_DB) | BIT32(X86_AC) | BIT32(X86_MC));
-    vmcs_write(VMCS_MSR_BITMAP, msr_bitmap.v);
     vmcs_write(VMCS_TSC_OFFSET, av->vm->tsc_offset);
     vmcs_write(VMCS_EPTP, av->vm->root.v | EPTP_WB | EPTP_WALK4);
     vmcs_write(VMCS_LINK_POINTER, UINT64_MAX);
     vmcs_write(VMCS_CR0_MASK, CR0_CD | CR0_NW | CR0_NE | ~MASK64(0, 32));
     vmcs_write(VMCS_CR4_MASK, ~guest_cr4());
+    vmx_apic_setup(av);
 }
 
 static void setup_segments(struct arch_vcpu *av)
@@ -94,7 +93,7 @@ static void setup_guest(struct arch_vcpu *av)
     vmcs_write(VMCS_ENTRY_EVENT, 0);
 }
 
-void vmx_setup(struct arch_vcpu *av, hpa_t msr_bitmap)
+void vmx_setup(struct arch_vcpu *av)
 {
     struct vmx_vcpu *vv = vmx_of(av);
 
@@ -112,7 +111,7 @@ void vmx_setup(struct arch_vcpu *av, hpa_t msr_bitmap)
     for (unsigned i = 0; i < KEPT_MSR_COUNT; i++) {
         vv->msr[i] = 0;
     }
-    setup_controls(av, msr_bitmap);
+    setup_controls(av);
     setup_guest(av);
     vmcs_write(VMCS_HOST_RIP, (uint64_t)(uintptr_t)vmx_exit_entry);
 }

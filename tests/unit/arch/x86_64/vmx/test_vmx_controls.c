@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -96,6 +97,18 @@ static void test_pdptes(void **state)
     assert_false(vmx_pdpte_allowed(UINT64_C(1) << 63 | 1, 46));
 }
 
+// Locked without VMXON: nothing can be done about it. Not locked: it is switched on here.
+static void test_refusals(void **state)
+{
+    (void)state;
+    assert_null(vmx_refusal(0, true));
+    assert_null(vmx_refusal(5, true));
+    assert_null(vmx_refusal(4, true));
+    assert_non_null(strstr(vmx_refusal(1, true), "switched off by the firmware"));
+    assert_non_null(strstr(vmx_refusal(3, false), "switched off by the firmware")); // inside SMX only
+    assert_non_null(strstr(vmx_refusal(5, false), "without EPT"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -105,6 +118,7 @@ int main(void)
         cmocka_unit_test(test_unwanted_forced),
         cmocka_unit_test(test_cr0),
         cmocka_unit_test(test_pdptes),
+        cmocka_unit_test(test_refusals),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

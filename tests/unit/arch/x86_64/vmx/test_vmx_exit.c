@@ -76,6 +76,43 @@ static void test_faults(void **state)
     assert_true(violation(0x182, true).delivering);
 }
 
+static void test_local_apic(void **state)
+{
+    struct x86_exit w = decode((struct vmx_exit){.reason = REASON_APIC_WRITE, .qualification = 0x300});
+    struct x86_exit e = decode((struct vmx_exit){.reason = REASON_EOI, .qualification = 0x72});
+    struct x86_exit t = decode((struct vmx_exit){.reason = REASON_TPR});
+
+    (void)state;
+    assert_int_equal(w.kind, X86_EXIT_APIC);
+    assert_int_equal(w.apic.event, X86_APIC_WRITTEN);
+    assert_int_equal(w.apic.value, 0x30);
+    assert_int_equal(e.apic.event, X86_APIC_EOI);
+    assert_int_equal(e.apic.value, 0x72);
+    assert_int_equal(t.apic.event, X86_APIC_PRIORITY);
+}
+
+static struct x86_exit apic_access(unsigned type)
+{
+    return decode((struct vmx_exit){
+        .reason = REASON_APIC_ACCESS, .qualification = type << 12 | 0x390, .gpa = 0xFEE00390});
+}
+
+// Accesses to its page that the processor does not carry out are those to any device.
+static void test_apic_accesses(void **state)
+{
+    struct x86_exit r = apic_access(0), w = apic_access(1), d = apic_access(3);
+
+    (void)state;
+    assert_int_equal(r.kind, X86_EXIT_NESTED_FAULT);
+    assert_int_equal(r.fault.gpa, 0xFEE00390);
+    assert_true(!r.fault.write && !r.fault.fetch && !r.fault.walk && !r.delivering);
+    assert_true(w.fault.write && !w.fault.walk);
+    assert_true(apic_access(2).fault.fetch);
+    assert_true(d.delivering && !d.fault.walk);
+    assert_true(apic_access(10).delivering && apic_access(10).fault.walk);
+    assert_true(apic_access(15).fault.walk && !apic_access(15).delivering);
+}
+
 static void test_what_a_guest_has_not(void **state)
 {
     static const uint8_t undefined[] = {REASON_GETSEC,  REASON_RDPMC, REASON_VMCLEAR, REASON_VMCLEAR + 4,
@@ -103,6 +140,8 @@ int main(void)
         cmocka_unit_test(test_msr),
         cmocka_unit_test(test_ports),
         cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_local_apic),
+        cmocka_unit_test(test_apic_accesses),
         cmocka_unit_test(test_what_a_guest_has_not),
         cmocka_unit_test(test_failures),
     };
