@@ -90,11 +90,11 @@ static unsigned apic_ack(void)
 {
     uint32_t vector = arch_irq_vector();
 
-    if (vector >= VECTOR_IPI && vector < VECTOR_IPI + IPI_COUNT) {
-        return IRQ_IPI + (vector - VECTOR_IPI);
-    }
     if (vector == VECTOR_TIMER) {
         return IRQ_TIMER;
+    }
+    if (vector >= VECTOR_IPI && vector < VECTOR_IPI + IPI_COUNT) {
+        return IRQ_IPI + (vector - VECTOR_IPI);
     }
     if (vector >= VECTOR_GSI && vector < VECTOR_GSI_END) {
         return IRQ_GSI + (vector - VECTOR_GSI);

@@ -18,14 +18,6 @@
 
 #define FIRE_MAX 64u // callbacks per interrupt: one that re-arms itself in the past cannot hold the CPU
 
-static enum irq_result timer_irq(unsigned irq, void *ctx)
-{
-    (void)irq;
-    (void)ctx;
-    timer_interrupt();
-    return IRQ_HANDLED;
-}
-
 // Own CPU: the hardware timer off.
 static void stop(struct timer_queue *q)
 {
@@ -48,7 +40,7 @@ enum status timer_init_cpu(void)
     cpu->timers = q;
     stop(q);
     if (cpu->index == 0) {
-        s = irq_register(arch_timer_irq(), IRQ_LEVEL, timer_irq, NULL);
+        s = irq_register(arch_timer_irq(), IRQ_LEVEL, timer_interrupt, NULL);
     } else {
         irq_enable_percpu(arch_timer_irq());
     }
@@ -59,11 +51,6 @@ void timer_setup(struct timer *t, void (*fn)(struct timer *t))
 {
     *t = (struct timer){.fn = fn};
     list_init(&t->node);
-}
-
-static struct timer *first(const struct timer_queue *q)
-{
-    return list_empty(&q->list) ? NULL : list_entry(q->list.next, struct timer, node);
 }
 
 static uint8_t armed_how(const struct timer *t)
@@ -156,20 +143,36 @@ void timer_cancel_armed(struct timer *t)
     t->cpu = this_cpu()->index; // the next one has nothing to wait for
 }
 
-// The timer whose turn it is, out of the queue, as `running`; NULL when none is due. Lock held.
-static struct timer *take_due(struct timer_queue *q, uint64_t now)
+// What lies in the place may be gone at any moment: only the copy of its deadline may be looked at. `other`: what is due in the list.
+__attribute__((noinline)) static struct timer *take_placed(struct timer_queue *q, const struct timer *other,
+                                                           uint64_t now)
 {
-    struct timer *t = first(q), *placed = atomic_load_explicit(&q->place, memory_order_relaxed);
+    struct timer *placed = atomic_load_explicit(&q->place, memory_order_relaxed);
 
-    // What lies in the place may be gone at any moment: only the copy of its deadline may be looked at.
-    if (placed && q->place_at <= now && (t == NULL || q->place_at <= t->deadline)) {
-        atomic_store_explicit(&q->running, placed, memory_order_relaxed);
-        if (take_from_place(q, placed)) {
+    if (!placed || q->place_at > now || (other != NULL && q->place_at > other->deadline)) {
+        return NULL;
+    }
+    atomic_store_explicit(&q->running, placed, memory_order_relaxed);
+    if (!take_from_place(q, placed)) {
+        atomic_store_explicit(&q->running, NULL, memory_order_relaxed);
+        return NULL;
+    }
+    return placed;
+}
+
+// The timer whose turn it is, out of the queue, as `running`; NULL when none is due. Lock held.
+static inline struct timer *take_due(struct timer_queue *q, uint64_t now)
+{
+    struct timer *t = list_entry(q->list.next, struct timer, node), *placed;
+    bool due = !list_empty(&q->list) && t->deadline <= now;
+
+    if (place_taken(q)) {
+        placed = take_placed(q, due ? t : NULL, now);
+        if (placed) {
             return placed;
         }
     }
-    if (t == NULL || t->deadline > now) {
-        atomic_store_explicit(&q->running, NULL, memory_order_relaxed);
+    if (!due) {
         return NULL;
     }
     list_remove(&t->node);
@@ -181,7 +184,8 @@ static struct timer *take_due(struct timer_queue *q, uint64_t now)
 // Own CPU, lock held: for whatever comes next.
 static void program_next(struct timer_queue *q)
 {
-    uint64_t next = first(q) != NULL ? first(q)->deadline : UINT64_MAX;
+    uint64_t next =
+        list_empty(&q->list) ? UINT64_MAX : list_entry(q->list.next, struct timer, node)->deadline;
 
     if (place_taken(q)) {
         next = min_u64(next, q->place_at);
@@ -194,13 +198,17 @@ static void program_next(struct timer_queue *q)
     }
 }
 
-void timer_interrupt(void)
+enum irq_result timer_interrupt(unsigned irq, void *ctx)
 {
     struct timer_queue *q = this_cpu()->timers;
+    uint64_t now = arch_time_now(); // what comes due meanwhile has its own interrupt
     struct timer *t;
 
+    (void)irq;
+    (void)ctx;
     spin_lock_masked(&q->lock);
-    for (unsigned n = 0; n < FIRE_MAX && (t = take_due(q, arch_time_now())) != NULL; n++) {
+    for (unsigned n = 0; n < FIRE_MAX && (t = take_due(q, now)) != NULL; n++) {
+        asm("" : "+r"(q)); // one address: GCC would work out another for each member
         spin_unlock_masked(&q->lock);
         t->fn(t);
         spin_lock_masked(&q->lock);
@@ -209,6 +217,7 @@ void timer_interrupt(void)
     }
     program_next(q);
     spin_unlock_masked(&q->lock);
+    return IRQ_HANDLED;
 }
 
 // ---- conversions ----------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@
 
 #include "arch/time.h"
 #include "kernel/cpu/cpu.h"
+#include "kernel/irq/irq.h"
 #include "kernel/lib/list.h"
 #include "kernel/lib/status.h"
 #include "kernel/lib/types.h"
@@ -83,7 +84,7 @@ static inline void timer_cancel(struct timer *t)
 }
 
 // The hypervisor timer's interrupt handler.
-void timer_interrupt(void);
+enum irq_result timer_interrupt(unsigned irq, void *ctx);
 
 uint64_t time_from_us(uint64_t us);
 uint64_t time_from_ms(uint64_t ms);

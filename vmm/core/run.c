@@ -254,11 +254,12 @@ static bool run_sysreg(struct arch_vcpu *av, unsigned number, bool write, uint64
                                            : access_sysreg(v, number, write, value);
 }
 
+// The controller has raised the line: there is one.
 static int run_take_irq(struct arch_vcpu *av)
 {
     struct virqchip *chip = vcpu_of(av)->vm->irqchip;
 
-    return chip && chip->ops->acknowledge ? chip->ops->acknowledge(chip, vcpu_of(av)->index) : -1;
+    return chip->ops->acknowledge(chip, vcpu_of(av)->index);
 }
 
 // Instructions and page-table entries, mostly from the same region. An entry is read in one piece: the guest may be

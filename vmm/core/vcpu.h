@@ -112,6 +112,12 @@ void vcpu_halt(struct vcpu *v);
 // The vCPU that the guest knows by this number; NULL when there is none.
 struct vcpu *vcpu_find(struct vm *vm, uint64_t hw_id);
 
+// Is it its thread that runs here, and that an interrupt has interrupted? Any context, interrupts masked.
+static inline bool vcpu_is_current(const struct vcpu *v)
+{
+    return this_cpu()->current == v->thread;
+}
+
 // Answers VCPU_EXIT_HYPERCALL (vmm/core/call.c).
 enum vcpu_verdict vcpu_hypercall(struct vcpu *v, struct vcpu_exit *e);
 

@@ -259,6 +259,7 @@ enum status vapic_create(struct vm *vm, uint64_t lapic_base, uint64_t ioapic_bas
     for (unsigned i = 0; i < count; i++) {
         v->lapics[i].apic = v;
         v->lapics[i].index = i;
+        v->lapics[i].vcpu = vm->vcpus[i];
         vlapic_timer_init(&v->lapics[i]);
         vlapic_reset(&v->lapics[i]);
     }

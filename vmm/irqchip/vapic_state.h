@@ -98,6 +98,7 @@ struct vapic;
 
 struct vlapic {
     struct vapic *apic;
+    struct vcpu *vcpu; // whose it is: vCPU number `index`
     unsigned index;
     struct vlapic_regs regs;
     _Alignas(uint64_t) _Atomic uint32_t irr[VLAPIC_WORDS]; // set by anybody, cleared by its vCPU

@@ -78,11 +78,16 @@ static inline bool may_interrupt(const struct vlapic *a, unsigned vector)
     return (vector & PRIORITY) > (ppr(a) & PRIORITY);
 }
 
-static int deliverable(const struct vlapic *a)
+static inline int best(const struct vlapic *a)
 {
-    int vector = vlapic_is_enabled(a) ? highest(a->irr) : -1;
+    int vector = highest(a->irr);
 
     return vector >= 0 && may_interrupt(a, (unsigned)vector) ? vector : -1;
+}
+
+static inline int deliverable(const struct vlapic *a)
+{
+    return vlapic_is_enabled(a) ? best(a) : -1;
 }
 
 bool vlapic_has_pending(const struct vlapic *a)
@@ -92,7 +97,7 @@ bool vlapic_has_pending(const struct vlapic *a)
 
 static void set_line(const struct vlapic *a, bool level)
 {
-    arch_vcpu_set_irq(&a->apic->chip.vm->vcpus[a->index]->arch, level ? VCPU_LINE_IRQ : 0);
+    arch_vcpu_set_irq(&a->vcpu->arch, level ? VCPU_LINE_IRQ : 0);
 }
 
 void vlapic_drive(struct vlapic *a)
@@ -108,7 +113,7 @@ void vlapic_flush(struct vlapic *a)
         atomic_store_explicit(&a->nmi, false, memory_order_relaxed);
         lines |= VCPU_LINE_NMI;
     }
-    arch_vcpu_set_irq(&a->apic->chip.vm->vcpus[a->index]->arch, lines);
+    arch_vcpu_set_irq(&a->vcpu->arch, lines);
 }
 
 // Two that are not yet taken are one. The vCPU asks for it before its next entry, also when it is the sender.
@@ -120,11 +125,11 @@ void vlapic_post_nmi(struct vlapic *a)
     }
 }
 
-// Once the highest is in service nothing else is deliverable, so the line falls with it; who posts a higher one now tells the vCPU
+// The line is up: the APIC is switched on. Once the highest is in service nothing else is deliverable, so the line falls with it; who posts a higher one now tells the vCPU
 // again.
 int vlapic_take(struct vlapic *a)
 {
-    int vector = deliverable(a);
+    int vector = best(a);
 
     if (vector >= 0) {
         uint32_t bit = UINT32_C(1) << vector % 32;

@@ -3,6 +3,7 @@
 // The local APIC's timer (Intel SDM vol. 3A, 11.5.4): one-shot, periodic and TSC-deadline. Its clock is the host's; one host
 // timer stands for it, on whichever CPU armed it last.
 #include "arch/time.h"
+#include "vmm/core/vcpu.h"
 #include "vmm/irqchip/vapic_state.h"
 
 #define PERIOD_MIN_US 100u // a shorter one would keep the host's CPU in timer interrupts
@@ -34,14 +35,10 @@ static void arm_locked(struct vlapic *a, uint64_t deadline)
 }
 
 // A periodic timer whose guest is too slow for it loses periods rather than to hold the CPU.
-static void rearm_locked(struct vlapic *a, uint64_t now)
+__attribute__((noinline)) static void rearm_locked(struct vlapic *a)
 {
-    uint64_t step = period(a) ? max_u64(period(a), time_from_us(PERIOD_MIN_US)) : 0;
+    uint64_t step = max_u64(period(a), time_from_us(PERIOD_MIN_US)), now = arch_time_now();
 
-    if (mode(a) != LVT_TIMER_PERIODIC || !step) {
-        a->clock.deadline = 0;
-        return;
-    }
     a->clock.started = a->clock.deadline;
     if (now - a->clock.started >= step) {
         a->clock.started = now;
@@ -49,21 +46,25 @@ static void rearm_locked(struct vlapic *a, uint64_t now)
     arm_locked(a, a->clock.started + step);
 }
 
+// On the CPU that armed it last, where its vCPU mostly is: it has left its guest for this interrupt and cannot have set another
+// deadline since.
 static void fired(struct timer *t)
 {
     struct vlapic *a = container_of(t, struct vlapic, timer);
-    uint64_t now = arch_time_now();
-    uint32_t lvt;
-    irq_state_t irq = spin_lock_irqsave(&a->lock);
-    bool due = a->clock.deadline && now >= a->clock.deadline;
+    uint32_t self = vcpu_is_current(a->vcpu) ? a->index : VAPIC_NOBODY, lvt = LVT_MASKED;
 
-    lvt = a->regs.lvt[LVT_TIMER];
-    if (due) {
-        rearm_locked(a, now);
+    spin_lock_masked(&a->lock);
+    if (a->clock.deadline && (self != VAPIC_NOBODY || arch_time_now() >= a->clock.deadline)) {
+        lvt = a->regs.lvt[LVT_TIMER];
+        if ((lvt & LVT_TIMER_MODE) == LVT_TIMER_PERIODIC && a->clock.initial) {
+            rearm_locked(a);
+        } else {
+            a->clock.deadline = 0;
+        }
     }
-    spin_unlock_irqrestore(&a->lock, irq);
-    if (due && !(lvt & LVT_MASKED)) {
-        vlapic_post(a, lvt & LVT_VECTOR, false, VAPIC_NOBODY);
+    spin_unlock_masked(&a->lock);
+    if (!(lvt & LVT_MASKED)) {
+        vlapic_post(a, lvt & LVT_VECTOR, false, self);
     }
 }
 

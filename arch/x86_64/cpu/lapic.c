@@ -16,7 +16,7 @@
 #define SVR_ENABLE 0x100u
 #define ICR_HIGH 0x310
 #define ICR_BUSY 0x1000u
-#define DIVIDE_BY_16 0x3u
+#define DIVIDE_BY_2 0x0u
 #define LVT_MAX_SHIFT 16
 
 volatile uint32_t *lapic_page;
@@ -74,6 +74,6 @@ void lapic_init_cpu(void)
         lapic_write(lvts[i], LAPIC_LVT_MASKED);
     }
     lapic_write(LAPIC_TPR, 0);
-    lapic_write(LAPIC_TIMER_DIVIDE, DIVIDE_BY_16);
+    lapic_write(LAPIC_TIMER_DIVIDE, DIVIDE_BY_2);
     lapic_write(LAPIC_SVR, SVR_ENABLE | VECTOR_SPURIOUS);
 }

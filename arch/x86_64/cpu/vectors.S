@@ -56,8 +56,8 @@ vector_stubs:
     cmpl    $0, %gs:PERCPU_NOTE_ONLY
     jne     note_interrupt
     save
-    mov     HOST_VECTOR(%rsp), %eax
-    mov     %eax, %gs:PERCPU_VECTOR
+    mov     HOST_VECTOR(%rsp), %rax
+    mov     %rax, %gs:PERCPU_VECTOR
     call    irq_dispatch
 .Lhost_return:
     pop     %rbp
@@ -76,11 +76,8 @@ vector_stubs:
 
 // Of a guest that was left because of it: back with interrupts masked, so that no second one comes.
 note_interrupt:
-    push    %rax
-    mov     8(%rsp), %eax
-    mov     %eax, %gs:PERCPU_VECTOR
-    pop     %rax
-    add     $16, %rsp
+    popq    %gs:PERCPU_VECTOR
+    add     $8, %rsp
     btrq    $RFLAGS_IF_BIT, 16(%rsp)
     iretq
 

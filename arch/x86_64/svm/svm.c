@@ -293,18 +293,18 @@ static void svm_inject(struct arch_vcpu *av, enum x86_event type, uint8_t vector
     if (error >= 0) {
         e |= EVENT_ERROR | (uint64_t)error << 32;
     }
-    if (type == X86_EVENT_NMI) {
+    sv->vmcb->control.event_inject = e;
+    if (__builtin_expect(type == X86_EVENT_NMI, false)) {
         svm_nmi_injected(sv);
     }
-    sv->vmcb->control.event_inject = e;
 }
 
 static bool svm_can_interrupt(const struct arch_vcpu *av)
 {
-    const struct svm_vcpu *sv = av->vendor;
+    const struct vmcb *vmcb = ((const struct svm_vcpu *)av->vendor)->vmcb;
+    uint64_t waits = (vmcb->control.shadow & 1) | (vmcb->control.event_inject & EVENT_VALID);
 
-    return (sv->vmcb->save.rflags & RFLAGS_IF) && !(sv->vmcb->control.shadow & 1) &&
-           !(sv->vmcb->control.event_inject & EVENT_VALID);
+    return (vmcb->save.rflags & RFLAGS_IF) && !waits;
 }
 
 // A virtual interrupt that is never delivered: its intercept comes first.

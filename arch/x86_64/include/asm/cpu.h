@@ -30,7 +30,7 @@ struct arch_context {
 struct percpu {
     struct cpu *cpu;
     struct percpu *self;
-    uint32_t vector; // of the external interrupt that irq_dispatch() is about to handle
+    uint64_t vector; // of the external interrupt that irq_dispatch() is about to handle
     uint32_t apic_id;
     uint32_t note_only;       // the next interrupt is not handled by its entry (arch_irq_take())
     _Atomic uint32_t flushed; // the last request of mmu/shootdown.c that this CPU has done
@@ -50,20 +50,29 @@ static inline uint32_t arch_irq_vector(void)
 {
     uint32_t v;
 
-    asm volatile("mov %%gs:%c1, %0" : "=r"(v) : "i"(offsetof(struct percpu, vector)));
+    asm volatile("movl %%gs:%c1, %0" : "=r"(v) : "i"(offsetof(struct percpu, vector)));
     return v;
 }
 
 // Takes one pending interrupt, if there is one, but leaves handling it to irq_dispatch(): notes its vector. Interrupts masked
 // before and afterwards.
+#define ARCH_IRQ_NOTE(insn)                                                                    \
+    asm volatile("movq %0, %%gs:%c1\n\t"                                                       \
+                 "movl $1, %%gs:%c2\n\t"                                                       \
+                 "sti\n\t" insn "\n\tcli\n\t"                                                  \
+                 "movl $0, %%gs:%c2" ::"i"(VECTOR_SPURIOUS),                                   \
+                 "i"(offsetof(struct percpu, vector)), "i"(offsetof(struct percpu, note_only)) \
+                 : "memory")
+
 static inline void arch_irq_take(void)
 {
-    asm volatile("movl %0, %%gs:%c1\n\t"
-                 "movl $1, %%gs:%c2\n\t"
-                 "sti\n\tnop\n\tcli\n\t"
-                 "movl $0, %%gs:%c2" ::"i"(VECTOR_SPURIOUS),
-                 "i"(offsetof(struct percpu, vector)), "i"(offsetof(struct percpu, note_only))
-                 : "memory");
+    ARCH_IRQ_NOTE("nop");
+}
+
+// The same, but waits for one. The spurious one is noted when something else has woken the CPU.
+static inline void arch_irq_wait(void)
+{
+    ARCH_IRQ_NOTE("hlt");
 }
 
 static inline void arch_irq_disable(void)
