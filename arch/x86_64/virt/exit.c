@@ -44,6 +44,24 @@ static enum vcpu_verdict exit_cpuid(struct arch_vcpu *av, struct x86_exit *x)
     return x86_done(av, x->length);
 }
 
+// Nobody else wants this CPU: it waits here, as the guest would. Until an interrupt can be taken the guest stays at the HLT.
+static enum vcpu_verdict halt_here(struct arch_vcpu *av, uint32_t length)
+{
+    while (!av->irq_lines) {
+        if (atomic_load_explicit(&av->requests, memory_order_relaxed)) {
+            if (av->up->requests(av) == VCPU_LEAVE) {
+                return VCPU_LEAVE;
+            }
+        } else if (av->trap_idle) {
+            return VCPU_RESUME; // it is executed again, and waits where others can go on
+        } else {
+            arch_irq_wait();
+            av->up->host_irq(av);
+        }
+    }
+    return x86_done(av, length);
+}
+
 // With interrupts masked only an NMI ends it: after anything else it is executed again.
 static enum vcpu_verdict halt_deaf(struct arch_vcpu *av, uint32_t length)
 {
@@ -65,6 +83,9 @@ static enum vcpu_verdict exit_hlt(struct arch_vcpu *av, struct x86_exit *x)
 
     if (!(x86_ops->get(av, X86_RFLAGS) & RFLAGS_IF)) {
         return halt_deaf(av, x->length);
+    }
+    if (!av->trap_idle) {
+        return halt_here(av, x->length);
     }
     x86_advance(av, x->length);
     return av->up->exit(av, &e);
