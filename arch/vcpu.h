@@ -134,6 +134,9 @@ struct vcpu_upcalls {
     int (*take_irq)(struct arch_vcpu *av);
     // The guest's memory, for decoding its instructions and page tables; false when that is not (all) RAM.
     bool (*read)(struct arch_vcpu *av, gpa_t gpa, void *buf, unsigned len);
+    // The same without a copy, as far as that is possible: NULL says nothing. Good until the next upcall; the guest may be
+    // changing it.
+    const void *(*peek)(struct arch_vcpu *av, gpa_t gpa, unsigned len);
     // Into the guest's memory, for instructions that reach a device and memory at once; false when that is not (all) RAM.
     bool (*write)(struct arch_vcpu *av, gpa_t gpa, const void *buf, unsigned len);
     // Compare and swap of an aligned word there, 4 or 8 bytes, at once: `old` becomes what was there, `v` is there if that was

@@ -282,6 +282,13 @@ static bool run_read(struct arch_vcpu *av, gpa_t where, void *buf, unsigned len)
     return true;
 }
 
+static const void *run_peek(struct arch_vcpu *av, gpa_t where, unsigned len)
+{
+    struct vcpu *v = vcpu_of(av);
+
+    return gmem_window_ptr(&v->vm->gmem, &v->window, where, len, PERM_R);
+}
+
 static bool run_write(struct arch_vcpu *av, gpa_t where, const void *buf, unsigned len)
 {
     return gmem_write(&vcpu_of(av)->vm->gmem, where, buf, len, NULL) == OK;
@@ -413,6 +420,7 @@ const struct vcpu_upcalls vcpu_upcalls = {
     .sysreg = run_sysreg,
     .take_irq = run_take_irq,
     .read = run_read,
+    .peek = run_peek,
     .write = run_write,
     .swap = run_swap,
     .idle = run_idle,

@@ -344,6 +344,7 @@ const struct x86_virt_ops svm_ops = {
     .set = svm_set,
     .get_segment = svm_get_segment,
     .set_segment = svm_set_segment,
+    .get_code = svm_get_code,
     .get_msr = svm_get_msr,
     .set_msr = svm_set_msr,
     .inject = svm_inject,

@@ -51,6 +51,7 @@ void svm_nmi_exit(struct svm_vcpu *sv, struct x86_exit *out); // after an IRET's
 uint64_t svm_get(const struct arch_vcpu *av, enum x86_field f);
 void svm_set(struct arch_vcpu *av, enum x86_field f, uint64_t v);
 void svm_get_segment(const struct arch_vcpu *av, enum x86_segment s, struct x86_seg *out);
+void svm_get_code(const struct arch_vcpu *av, struct x86_code *out);
 void svm_set_segment(struct arch_vcpu *av, enum x86_segment s, const struct x86_seg *in);
 bool svm_get_msr(const struct arch_vcpu *av, uint32_t msr, uint64_t *out);
 bool svm_set_msr(struct arch_vcpu *av, uint32_t msr, uint64_t v);

@@ -77,6 +77,18 @@ void svm_set_segment(struct arch_vcpu *av, enum x86_segment s, const struct x86_
     }
 }
 
+void svm_get_code(const struct arch_vcpu *av, struct x86_code *out)
+{
+    const struct vmcb_save *s = save_of(av);
+
+    out->rip = s->rip;
+    out->flags = s->rflags;
+    out->cr3 = s->cr3;
+    out->cr4 = s->cr4;
+    out->efer = s->efer;
+    out->cs_attr = s->cs.attr;
+}
+
 static uint64_t *msr_of(const struct arch_vcpu *av, uint32_t msr)
 {
     struct vmcb_save *s = save_of(av);

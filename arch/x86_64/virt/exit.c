@@ -281,6 +281,9 @@ static enum vcpu_verdict exit_nested_fault(struct arch_vcpu *av, struct x86_exit
                        x->fault.walk ? "page tables in memory that is not there"
                                      : "code in memory that is not there");
     }
+    if (x86_emulate_move(av, x)) {
+        return VCPU_RESUME;
+    }
     if (!x86_emulate_fault(av, x, &verdict)) {
         if (x86_is_user(av)) { // a program's mistake is not its kernel's
             x86_fault(av, X86_UD, -1);

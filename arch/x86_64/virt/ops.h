@@ -112,6 +112,12 @@ struct x86_seg {
     uint16_t attr; // descriptor bits 40-47 and 52-55, packed: type S DPL P, AVL L D G
 };
 
+// What says where the next instruction is, and how it is to be read.
+struct x86_code {
+    uint64_t rip, flags, cr3, cr4, efer;
+    uint16_t cs_attr; // as x86_seg's
+};
+
 enum x86_event {
     X86_EVENT_INTERRUPT = 0,
     X86_EVENT_NMI = 2,
@@ -147,6 +153,7 @@ struct x86_virt_ops {
     void (*set)(struct arch_vcpu *av, enum x86_field f, uint64_t v);
     void (*get_segment)(const struct arch_vcpu *av, enum x86_segment s, struct x86_seg *out);
     void (*set_segment)(struct arch_vcpu *av, enum x86_segment s, const struct x86_seg *in);
+    void (*get_code)(const struct arch_vcpu *av, struct x86_code *out);
     // The instruction, `length` bytes, is done: RIP moves on, and what MOV SS or STI protected is over.
     void (*advance)(struct arch_vcpu *av, uint32_t length);
     // Registers that the hardware switches with the guest; false: not one of them.

@@ -82,6 +82,8 @@ enum x86_walk_result x86_guest_access(struct arch_vcpu *av, uint64_t va, struct 
 // instruction again, where that is no longer the one that made the exit: another vCPU may have written a new one, with which
 // the guest's own programs must not get at ports, or write, where the processor has checked something else.
 bool x86_emulate_fault(struct arch_vcpu *av, const struct x86_exit *x, enum vcpu_verdict *verdict);
+// mmio_move.c: likewise, for a MOV that is the last instruction once more. False: try x86_emulate_fault(), nothing has changed.
+bool x86_emulate_move(struct arch_vcpu *av, const struct x86_exit *x);
 bool x86_emulate_string_io(struct arch_vcpu *av, const struct x86_exit *x, enum vcpu_verdict *verdict);
 
 // The last instruction that was decoded: most often it is the next one again. Decoding depends on bytes and mode alone.

@@ -470,6 +470,7 @@ const struct x86_virt_ops vmx_ops = {
     .set = vmx_set,
     .get_segment = vmx_get_segment,
     .set_segment = vmx_set_segment,
+    .get_code = vmx_get_code,
     .get_msr = vmx_get_msr,
     .set_msr = vmx_set_msr,
     .inject = vmx_inject,

@@ -84,6 +84,7 @@ void vmx_clear_shadow(struct arch_vcpu *av);
 uint64_t vmx_get(const struct arch_vcpu *av, enum x86_field f);
 void vmx_set(struct arch_vcpu *av, enum x86_field f, uint64_t v);
 void vmx_get_segment(const struct arch_vcpu *av, enum x86_segment s, struct x86_seg *out);
+void vmx_get_code(const struct arch_vcpu *av, struct x86_code *out);
 void vmx_set_segment(struct arch_vcpu *av, enum x86_segment s, const struct x86_seg *in);
 bool vmx_get_msr(const struct arch_vcpu *av, uint32_t msr, uint64_t *out);
 bool vmx_set_msr(struct arch_vcpu *av, uint32_t msr, uint64_t v);

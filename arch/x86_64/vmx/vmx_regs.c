@@ -153,6 +153,19 @@ void vmx_get_segment(const struct arch_vcpu *av, enum x86_segment s, struct x86_
     vmcs_release(av, state);
 }
 
+void vmx_get_code(const struct arch_vcpu *av, struct x86_code *out)
+{
+    unsigned long state = vmcs_acquire(av);
+
+    out->rip = get(av, X86_RIP);
+    out->flags = get(av, X86_RFLAGS);
+    out->cr3 = get(av, X86_CR3);
+    out->cr4 = get(av, X86_CR4);
+    out->efer = get(av, X86_EFER);
+    out->cs_attr = attr_of(vmcs_read(field_at(VMCS_GUEST_RIGHTS, X86_CS)));
+    vmcs_release(av, state);
+}
+
 void vmx_set_segment(struct arch_vcpu *av, enum x86_segment s, const struct x86_seg *in)
 {
     unsigned long state = vmcs_acquire(av);
