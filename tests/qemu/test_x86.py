@@ -21,10 +21,10 @@ def linked(name, tmp_path, bits=64, defines=(), raw=True):
 def test_devices_and_registers(tmp_path):
     """Local and I/O APIC, string port output, what nobody answers, page faults at the other end of a string move, by any instruction;
     control and debug registers, CR8, NMIs."""
-    files = {"m32.bin": linked("x86_mmio32.S", tmp_path), "m64.bin": linked("x86_mmio64.S", tmp_path), "regs.bin": linked("x86_registers.S", tmp_path, defines=["-DTCG"])}
+    files = {"m32.bin": linked("x86_mmio32.S", tmp_path), "m64.bin": linked("x86_mmio64.S", tmp_path), "move.bin": linked("x86_moves.S", tmp_path), "regs.bin": linked("x86_registers.S", tmp_path, defines=["-DTCG"])}
     image = Image("[host]\nlog = \"info\"\n" + "".join(vm(name[:-4], "@OUT@/" + name) for name in files), files)
     with Machine(image) as m:
-        m.expect_all([r"\[m32\] MMIO is OK", r"\[m64\] MMIO is OK", r"\[regs\] REGS is OK"])
+        m.expect_all([r"\[m32\] MMIO is OK", r"\[m64\] MMIO is OK", r"\[move\] MOVE is OK", r"\[regs\] REGS is OK"])
 
 
 def test_multiboot(tmp_path):
