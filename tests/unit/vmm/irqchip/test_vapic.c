@@ -234,6 +234,34 @@ static void test_switched_off(void **state)
     assert_true(asks(0));
 }
 
+// INIT: all begins anew but the mode.
+static void test_init(void **state)
+{
+    uint64_t old = 0;
+
+    (void)state;
+    assert_true(msr(1, VLAPIC_MSR_BASE, true, LAPIC | 0xC00, &old));
+    assert_true(msr(1, 0x83F, true, 0x42, &old));
+    assert_int_equal(take(1), 0x42);
+    assert_true(msr(1, 0x83F, true, 0x43, &old));
+    assert_true(msr(1, 0x808, true, 0x20, &old));
+    assert_true(msr(1, 0x832, true, 0x20050, &old)); // the timer, periodic
+    assert_true(msr(1, 0x838, true, 1000, &old));
+    b.chip->ops->started(b.chip, 1);
+    host_time_advance(1000000);
+    assert_true(msr(1, VLAPIC_MSR_BASE, false, 0, &old));
+    assert_int_equal(old, LAPIC | 0xC00);
+    assert_true(msr(1, 0x80F, false, 0, &old));
+    assert_int_equal(old, 0xFF);
+    assert_true(msr(1, 0x80F, true, 0x1FF, &old));
+    assert_false(asks(1));
+    assert_int_equal(take(1), -1);
+    assert_true(msr(1, 0x808, false, 0, &old));
+    assert_int_equal(old, 0);
+    assert_true(msr(1, 0x832, false, 0, &old));
+    assert_int_equal(old, 0x10000);
+}
+
 static bool asks_nmi(unsigned vcpu)
 {
     (void)asks(vcpu);
@@ -486,12 +514,24 @@ static void test_any_access(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_priorities),  TEST(test_illegal_vector), TEST(test_cr8),
-        TEST(test_ipi),         TEST(test_switched_off),   TEST(test_nmi),
-        TEST(test_x2apic),      TEST(test_level_input),    TEST(test_edge_input),
-        TEST(test_message),     TEST(test_ipis_are_edges), TEST(test_registers_of_the_other_mode),
-        TEST(test_off_forgets), TEST(test_timer),          TEST(test_short_period),
-        TEST(test_deadline),    TEST(test_any_access),
+        TEST(test_priorities),
+        TEST(test_illegal_vector),
+        TEST(test_cr8),
+        TEST(test_ipi),
+        TEST(test_switched_off),
+        TEST(test_nmi),
+        TEST(test_init),
+        TEST(test_x2apic),
+        TEST(test_level_input),
+        TEST(test_edge_input),
+        TEST(test_message),
+        TEST(test_ipis_are_edges),
+        TEST(test_registers_of_the_other_mode),
+        TEST(test_off_forgets),
+        TEST(test_timer),
+        TEST(test_short_period),
+        TEST(test_deadline),
+        TEST(test_any_access),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
