@@ -67,7 +67,7 @@ void acpi_memory(struct table_out *o, uint64_t base)
     address(o, SPACE_MEMORY, 64, base);
 }
 
-void acpi_rsdp(struct table_out *o, size_t at, uint64_t xsdt)
+void acpi_rsdp(struct table_out *o, size_t at, uint64_t rsdt, uint64_t xsdt)
 {
     struct table_out r = {.buf = o->buf + at, .capacity = ACPI_RSDP_SIZE};
 
@@ -78,7 +78,7 @@ void acpi_rsdp(struct table_out *o, size_t at, uint64_t xsdt)
     table_u8(&r, 0);
     table_put(&r, OEM_ID, 6);
     table_u8(&r, RSDP_REVISION);
-    table_u32(&r, 0); // no RSDT
+    table_u32(&r, rsdt);
     table_u32(&r, ACPI_RSDP_SIZE);
     table_u64(&r, xsdt);
     table_u32(&r, 0);

@@ -17,4 +17,4 @@ void acpi_port(struct table_out *o, uint16_t port, uint8_t bits);
 void acpi_memory(struct table_out *o, uint64_t base);
 
 // The RSDP of revision 2 at `at`, where ACPI_RSDP_SIZE bytes were left.
-void acpi_rsdp(struct table_out *o, size_t at, uint64_t xsdt);
+void acpi_rsdp(struct table_out *o, size_t at, uint64_t rsdt, uint64_t xsdt);

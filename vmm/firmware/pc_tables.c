@@ -10,7 +10,7 @@
 #include "vmm/firmware/mp_table.h"
 
 #define CPUS_MAX 255u
-#define TABLES_MAX 4u // that the XSDT lists
+#define TABLES_MAX 4u // that RSDT and XSDT list
 
 struct pc_build {
     struct table_out o;
@@ -26,7 +26,7 @@ static uint64_t address_of(const struct pc_build *b, size_t at)
     return b->in->base + at;
 }
 
-// Begins a table that the XSDT lists.
+// Begins a table that RSDT and XSDT list.
 static size_t begin_listed(struct pc_build *b, const char *signature, uint8_t revision)
 {
     size_t table = acpi_begin(&b->o, signature, revision);
@@ -283,15 +283,16 @@ static void add_hpet(struct pc_build *b)
     acpi_end(o, hpet);
 }
 
-static size_t add_xsdt(struct pc_build *b)
+// RSDT (5.2.7), which small kernels look no further than, and XSDT (5.2.8).
+static size_t add_list(struct pc_build *b, const char *signature, unsigned bytes)
 {
-    size_t xsdt = acpi_begin(&b->o, "XSDT", 1);
+    size_t list = acpi_begin(&b->o, signature, 1);
 
     for (unsigned i = 0; i < b->listed_count; i++) {
-        table_u64(&b->o, address_of(b, b->listed[i]));
+        table_int(&b->o, address_of(b, b->listed[i]), bytes);
     }
-    acpi_end(&b->o, xsdt);
-    return xsdt;
+    acpi_end(&b->o, list);
+    return list;
 }
 
 enum status pc_tables_build(const struct pc_tables_input *in, void *buf, size_t capacity,
@@ -321,11 +322,11 @@ enum status pc_tables_build(const struct pc_tables_input *in, void *buf, size_t 
     add_madt(&b);
     add_hpet(&b);
 
-    uint64_t xsdt = address_of(&b, add_xsdt(&b));
+    uint64_t rsdt = address_of(&b, add_list(&b, "RSDT", 4)), xsdt = address_of(&b, add_list(&b, "XSDT", 8));
     struct mp_input mp = {in->cpus, b.lapic->base, b.ioapic->base};
 
     mp_table_build(&b.o, &mp, in->base, out->mp_pointer);
-    acpi_rsdp(&b.o, 0, xsdt);
+    acpi_rsdp(&b.o, 0, rsdt, xsdt);
     out->size = b.o.used;
     out->rsdp = in->base;
     return b.o.failed ? E_NOMEM : OK;

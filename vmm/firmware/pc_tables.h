@@ -16,6 +16,12 @@
 #define PC_MP_POINTER 0x9FC00u
 #define PC_MP_POINTER_SIZE 16u
 
+// What a BIOS leaves in its data area: where small kernels look for the MP pointer, and how much low memory there is.
+#define PC_BDA 0x400u
+#define PC_BDA_SIZE 21u
+#define PC_BDA_EBDA 0x0Eu     // its segment
+#define PC_BDA_BASE_KIB 0x13u // KiB of memory below it
+
 // Between these: extended BIOS data, video, tables; not RAM to the guest.
 #define PC_LOW_RAM_END PC_MP_POINTER
 #define PC_HIGH_RAM 0x100000u

@@ -45,6 +45,9 @@ enum status loader_pc_check(const struct vm_plan *plan, const struct image *imag
     if (!is_ram(plan, 0, PC_HIGH_RAM)) {
         return load_fail(error, E_CONFIG, "cannot be started: the guest has no RAM at 0 for its tables");
     }
+    if (layout->initrd_size && layout->initrd < PC_HIGH_RAM) {
+        return load_fail(error, E_RANGE, "has no room for its initrd above 1 MiB");
+    }
     if (image->mode == IMAGE_MODE_REAL) {
         return check_real_mode(layout, error);
     }
@@ -80,6 +83,19 @@ static enum status write_tables(const struct loader_pc_input *in, uint64_t *rsdp
     }
     *rsdp = tables.rsdp;
     return st == OK ? write(in, PC_MP_POINTER, tables.mp_pointer, sizeof(tables.mp_pointer)) : st;
+}
+
+// Not under code for real mode, which may lie there itself.
+static enum status write_bda(const struct loader_pc_input *in)
+{
+    uint8_t bda[PC_BDA_SIZE] = {
+        [PC_BDA_EBDA] = PC_MP_POINTER >> 4 & 0xFF,
+        [PC_BDA_EBDA + 1] = PC_MP_POINTER >> 12 & 0xFF,
+        [PC_BDA_BASE_KIB] = PC_LOW_RAM_END >> 10 & 0xFF,
+        [PC_BDA_BASE_KIB + 1] = PC_LOW_RAM_END >> 18 & 0xFF,
+    };
+
+    return in->image->mode == IMAGE_MODE_REAL ? OK : write(in, PC_BDA, bda, sizeof(bda));
 }
 
 static enum status start_info(const struct loader_pc_input *in, uint64_t rsdp, uint64_t *arg)
@@ -163,6 +179,9 @@ enum status loader_pc_write(const struct loader_pc_input *in, uint64_t *arg, str
     enum status st = write_tables(in, &rsdp);
 
     *arg = 0;
+    if (st == OK) {
+        st = write_bda(in);
+    }
     if (st == OK && in->image->multiboot) {
         st = multiboot(in, arg);
     } else if (st == OK && in->image->mode != IMAGE_MODE_REAL) {

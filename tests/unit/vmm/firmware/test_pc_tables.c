@@ -168,6 +168,21 @@ static void test_rsdp(void **state)
     assert_int_equal(get(blob + 20, 4), 36);
 }
 
+// The same tables for those who look no further than ACPI 1.0.
+static void test_rsdt(void **state)
+{
+    const uint8_t *rsdt = at(get(blob + 16, 4)), *xsdt = at(get64(blob + 24));
+    uint32_t count = (get(xsdt + 4, 4) - 36) / 8;
+
+    (void)state;
+    assert_memory_equal(rsdt, "RSDT", 4);
+    assert_int_equal(get(rsdt + 4, 4), 36 + count * 4);
+    assert_int_equal(sum(rsdt, get(rsdt + 4, 4)), 0);
+    for (uint32_t i = 0; i < count; i++) {
+        assert_int_equal(get(rsdt + 36 + i * 4, 4), get64(xsdt + 36 + i * 8));
+    }
+}
+
 static void test_fadt(void **state)
 {
     const uint8_t *fadt = table("FACP"), *facs, *dsdt;
@@ -431,6 +446,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_our_reader_finds_it, setup),
         cmocka_unit_test_setup(test_rsdp, setup),
+        cmocka_unit_test_setup(test_rsdt, setup),
         cmocka_unit_test_setup(test_fadt, setup),
         cmocka_unit_test_setup(test_hpet, setup),
         cmocka_unit_test_setup(test_dsdt, setup),

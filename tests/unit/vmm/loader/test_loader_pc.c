@@ -70,6 +70,10 @@ static void writes(void)
     }
     assert_memory_equal(low + PC_TABLES_BASE, "RSD PTR ", 8);
     assert_memory_equal(low + PC_MP_POINTER, "_MP_", 4);
+    if (image.mode != IMAGE_MODE_REAL) {
+        assert_int_equal(get(0x40E, 2) << 4, PC_MP_POINTER);
+        assert_int_equal(get(0x413, 2), 639);
+    }
 }
 
 static void refused(enum status st, const char *part)
@@ -161,6 +165,9 @@ static void test_real_mode(void **state)
     }
     layout.kernel_size++;
     refused(E_RANGE, "has room up to 0x9fc00");
+    image.mode = IMAGE_MODE_REAL;
+    layout = (struct layout){.kernel = 0x7C00, .kernel_size = 512, .initrd = 0x8000, .initrd_size = 512};
+    refused(E_RANGE, "no room for its initrd above 1 MiB");
 }
 
 static void test_cannot_be_written(void **state)
