@@ -9,6 +9,7 @@
 #include "vmm/devices/vports.h"
 
 #define COMMAND_RESET 0xFEu
+#define STATUS_IDLE 0x1Cu // unlocked, the last write was a command, self-test passed; both buffers empty
 #define PORT_A_RESET 0x01u
 #define PORT_A_A20 0x02u
 
@@ -20,7 +21,7 @@ struct vkbc {
 static uint8_t kbc_read(void *dev, uint16_t port)
 {
     (void)dev;
-    return port == VKBC_PORT_A ? PORT_A_A20 : UINT8_MAX;
+    return port == VKBC_PORT_A ? PORT_A_A20 : port == VKBC_PORT_COMMAND ? STATUS_IDLE : UINT8_MAX;
 }
 
 static void kbc_write(void *dev, uint16_t port, uint8_t value)

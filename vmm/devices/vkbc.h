@@ -3,8 +3,8 @@
 // What is left of a PC's keyboard controller (i8042, ports 60h and 64h) and of system control port A (92h) for guests: the ways
 // to reset the machine.
 //
-// Command FEh at port 64h and bit 0 of port 92h reset the VM. All else at 60h and 64h reads as all ones: there is no controller.
-// A20 is open and stays so.
+// Command FEh at port 64h and bit 0 of port 92h reset the VM. The status at 64h says "ready, and nothing to read", so that those
+// who wait before they write a command do not wait for ever; 60h reads as all ones. A20 is open and stays so.
 #pragma once
 
 #include "kernel/lib/status.h"
