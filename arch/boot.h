@@ -48,6 +48,8 @@ struct boot_info {
     hpa_t fdt;               // where the boot loader left the device tree; 0 when it left none
     uint64_t boot_cpu_hw_id; // MPIDR affinity, hart id or APIC id of the CPU that runs kernel_main()
     uint64_t boot_ticks;     // arch_time_now() as early as it could be read
+    uint8_t entropy[32];     // of the CPU's own random generator,
+    bool has_entropy;        // where it has one
 
     // Filled by the enumerator.
     hpa_t acpi_rsdp;             // 0 when there is none

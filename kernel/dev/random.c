@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A ChaCha20 key stream (RFC 8439, 2.3) keyed with the loader's seed and the boot time.
+// A ChaCha20 key stream (RFC 8439, 2.3) keyed with the loader's seed, the CPU's own random numbers and the boot time.
 #include "kernel/dev/random.h"
 
 #include <string.h>
@@ -31,7 +31,11 @@ __attribute__((no_stack_protector)) void random_init(const struct boot_info *bi)
     for (int i = 0; seed && i < len; i++) {
         bytes[i % KEY_SIZE] ^= seed[i];
     }
-    seeded = len >= SEED_MIN;
+    _Static_assert(sizeof(bi->entropy) == sizeof(bytes));
+    for (unsigned i = 0; bi->has_entropy && i < sizeof(bytes); i++) {
+        bytes[i] ^= bi->entropy[i];
+    }
+    seeded = len >= SEED_MIN || bi->has_entropy;
     memcpy(key, bytes, KEY_SIZE);
     key[0] ^= (uint32_t)bi->boot_ticks;
     key[1] ^= (uint32_t)arch_time_now();

@@ -117,6 +117,7 @@ void boot_main(unsigned protocol, uint64_t params)
     boot_info.params = hpa(params);
     boot_info.boot_cpu_hw_id = lapic_own_id();
     boot_info.boot_ticks = arch_time_now();
+    boot_info.has_entropy = cpu_entropy(boot_info.entropy, sizeof(boot_info.entropy));
     kernel_main(&boot_info);
 }
 

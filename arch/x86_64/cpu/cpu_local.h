@@ -24,6 +24,9 @@ void lapic_init_cpu(void);
 bool lapic_is_x2apic(void);
 uint32_t lapic_own_id(void);
 
+// entropy.c: fills `out`, a multiple of 8 bytes, with random numbers of the CPU\'s. False: it has none, or they do not come.
+bool cpu_entropy(uint8_t *out, unsigned size);
+
 // time.c: the boot CPU calibrates both clocks, roughly at first; at the end of the boot, before there are guests, it measures
 // the clock over that time. Every CPU prepares its timer.
 void time_init(void);
