@@ -51,7 +51,9 @@ __attribute__((noinline)) static void rearm_locked(struct vlapic *a)
 static void fired(struct timer *t)
 {
     struct vlapic *a = container_of(t, struct vlapic, timer);
-    uint32_t self = vcpu_is_current(a->vcpu) ? a->index : VAPIC_NOBODY, lvt = LVT_MASKED;
+    // What the hardware works on is handed over before the next entry, at a request.
+    bool own = !a->apic->pages && vcpu_is_current(a->vcpu);
+    uint32_t self = own ? a->index : VAPIC_NOBODY, lvt = LVT_MASKED;
 
     spin_lock_masked(&a->lock);
     if (a->clock.deadline && (self != VAPIC_NOBODY || arch_time_now() >= a->clock.deadline)) {
