@@ -54,6 +54,8 @@ struct boot_info {
     // Filled by the enumerator.
     hpa_t acpi_rsdp;             // 0 when there is none
     struct boot_power power;     // by ACPI
+    uint16_t pm_timer;           // I/O port of ACPI's timer, 3.579545 MHz; 0 when there is none
+    hpa_t hpet;                  // registers of the high precision event timer; 0 when there is none
     const void *fdt_va;          // the checked device tree, mapped; NULL when there is none
     struct boot_ranges ram;      // sorted, not overlapping
     struct boot_ranges reserved; // RAM that must be preserved: memreserve, /reserved-memory, modules, the FDT

@@ -5,6 +5,12 @@
 
 #include "kernel/lib/types.h"
 
+struct boot_info;
+
+// Once, on the boot CPU, when the machine's description has been read and before anything waits: a clock that does not say how
+// fast it is may be measured now. False: nothing on this machine tells; the rate is a guess.
+bool arch_time_init(const struct boot_info *bi);
+
 // Ticks since some fixed point; the same on all CPUs, never steps back. Any context.
 uint64_t arch_time_now(void);
 

@@ -43,6 +43,10 @@ static void init_memory(struct boot_info *bi)
 static void init_devices(struct boot_info *bi)
 {
     must(firmware_scan_hardware(bi), "device enumeration");
+    if (!arch_time_init(bi)) {
+        log_warn("nothing on this machine tells how fast its clock is: %llu MHz are assumed",
+                 (unsigned long long)(arch_time_hz() / 1000000));
+    }
     dev_probe(DRIVER_IRQCHIP);
     if (!irq_chip()) {
         panic("no interrupt controller that Lodge knows");

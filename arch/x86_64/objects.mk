@@ -1,6 +1,6 @@
 arch-objs += $(addprefix arch/x86_64/, \
   boot/entry.o boot/boot.o \
-  cpu/vectors.o cpu/trap.o cpu/cpu.o cpu/desc.o cpu/lapic.o cpu/time.o cpu/entropy.o cpu/string.o cpu/builtins.o \
+  cpu/vectors.o cpu/trap.o cpu/cpu.o cpu/desc.o cpu/lapic.o cpu/time.o cpu/reference.o cpu/entropy.o cpu/string.o cpu/builtins.o \
   mmu/mmu.o mmu/shootdown.o mmu/seal.o \
   virt/virt.o virt/vcpu.o virt/entry_modes.o virt/exit.o virt/cpuid.o virt/msr.o virt/walk.o virt/fp.o virt/fp_switch.o \
   virt/x86_decode.o virt/x86_alu.o virt/x86_emulate.o virt/x86_walk.o virt/mmio.o virt/mmio_move.o virt/priority.o virt/kvm_msr.o virt/pvclock.o \

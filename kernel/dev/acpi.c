@@ -22,6 +22,7 @@
 #define RSDP_SIZE 36u
 #define RSDP_SIZE_1 20u // revision 0, and what the first checksum covers
 
+#define SPACE_MEMORY 0
 #define SPACE_IO 1 // generic address structure, 5.2.3.2: space at 0, address at 4
 
 enum fadt { // 5.2.9
@@ -30,6 +31,8 @@ enum fadt { // 5.2.9
     FADT_ACPI_ENABLE = 52,
     FADT_PM1A_CNT = 64,
     FADT_PM1B_CNT = 68,
+    FADT_PM_TMR = 76,
+    FADT_PM_TMR_LEN = 91,
     FADT_FLAGS = 112,
     FADT_RESET_REG = 116,
     FADT_RESET_VALUE = 128,
@@ -241,6 +244,13 @@ static void read_power(struct boot_power *out, struct table fadt)
     }
 }
 
+// Its length is 4, or it is not there (4.8.3.3).
+static uint16_t pm_timer_port(struct table fadt)
+{
+    return fadt.size >= FADT_SIZE_1 && fadt.p[FADT_PM_TMR_LEN] == 4 ? (uint16_t)get32(fadt.p + FADT_PM_TMR)
+                                                                    : 0;
+}
+
 // ---- CPUs and interrupt controllers ----------------------------------------
 
 // A MADT has room for thousands of entries that are not used.
@@ -347,7 +357,7 @@ static void read_madt(const struct boot_info *bi, struct table madt)
 
 // ---- hardware ----------------------------------------
 
-static enum status add_hpet(struct table hpet)
+static enum status add_hpet(struct boot_info *bi, struct table hpet)
 {
     struct hw_desc hw = {.name = "HPET", .ids = {"PNP0103"}, .id_count = 1, .reg_count = 1, .fw_node = -1};
 
@@ -356,6 +366,7 @@ static enum status add_hpet(struct table hpet)
     }
     hw.regs[0].base = hpa(get64(hpet.p + HPET_ADDRESS + 4));
     hw.regs[0].size = KIB(1);
+    bi->hpet = hpet.p[HPET_ADDRESS] == SPACE_MEMORY ? hw.regs[0].base : hpa(0);
     return hw_add(&hw);
 }
 
@@ -426,10 +437,11 @@ enum status acpi_scan(struct boot_info *bi)
         return E_NOENT;
     }
     read_power(&bi->power, find_table(&root, "FACP"));
+    bi->pm_timer = pm_timer_port(find_table(&root, "FACP"));
     read_madt(bi, find_table(&root, "APIC"));
     s = add_fixed();
     if (s == OK) {
         s = add_pci(find_table(&root, "MCFG"));
     }
-    return s == OK ? add_hpet(find_table(&root, "HPET")) : s;
+    return s == OK ? add_hpet(bi, find_table(&root, "HPET")) : s;
 }

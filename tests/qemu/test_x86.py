@@ -3,7 +3,9 @@
 import os
 import subprocess
 
+import pytest
 from lodge import TOP, Image, Machine, cross, vm
+from scenarios import HEARTBEAT
 from test_containment import redteam
 
 
@@ -35,6 +37,15 @@ def test_multiboot(tmp_path):
             + vm("file", "@OUT@/file.elf", boot='cmdline = "by segments"'))
     with Machine(Image(toml, {"header.bin": header, "file.elf": elf32})) as m:
         m.expect_all([r"\[header\] by addresses", r"\[file\] by segments"])
+
+
+@pytest.mark.parametrize("machine", ["pit=off", "pit=off,hpet=off"], ids=["hpet", "pm-timer"])
+def test_clock_without_8254(machine):
+    """The rate comes from what ACPI names: nothing is assumed."""
+    with Machine(Image(HEARTBEAT), machine=machine) as m:
+        clock = m.expect(r"(assumed|clock \d+ kHz)").group(1)
+        assert clock != "assumed" and clock != "clock 1000000 kHz", clock
+        m.heartbeat_goes_on("heartbeat", beats=2)
 
 
 def test_debug_registers_are_a_guests_own():

@@ -7,6 +7,12 @@
 #include <asm/isa.h>
 #include <asm/sbi.h>
 
+bool arch_time_init(const struct boot_info *bi)
+{
+    (void)bi;
+    return true;
+}
+
 uint64_t arch_time_now(void)
 {
     return csr_read(time);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The time-stamp counter as the clock, and the local APIC's timer (or the TSC deadline where the CPU has it) as the alarm.
-// Their rates are measured against the 8254's channel 2 (Intel 8254 data sheet; port 61h gates it): what CPUID says of them
-// is wrong on too many machines, and on emulators.
+// Their rates are measured against the 8254's channel 2 (Intel 8254 data sheet; port 61h gates it), on a machine without one
+// against what ACPI names: what CPUID says of them is wrong on too many machines, and on emulators.
 //
 // Nobody waits for a long measurement: a short one at the beginning says enough to boot with, and its first sample together
 // with one at the end of the boot gives the rate that guests are told.
@@ -14,6 +14,7 @@
 
 #include "arch/cpu.h"
 #include "arch/x86_64/cpu/cpu_local.h"
+#include "arch/x86_64/cpu/reference.h"
 
 #define PIT_HZ 1193182u
 #define PIT_CHANNEL2 0x42
@@ -27,15 +28,16 @@
 #define WINDOW_LEAST 1200u // for the rate that counts
 #define WINDOW_MOST 600000 // half a second: by then the 16-bit count has passed zero nine times
 #define DOUBT 64           // the first measurement is not wrong by more than a 64th
-#define POLLS_MAX 1000000u // a machine without an 8254 reads all ones
+#define POLLS_MAX 10000u   // for each tick: a machine without an 8254 reads all ones
 #define ATTEMPTS 5u
 #define DEFAULT_HZ 1000000000u
 
 #define CPUID1_ECX_DEADLINE BIT64(24)
 #define LVT_DEADLINE 0x40000u
 
+// See struct clock_rates.
 static _Atomic uint64_t tsc_hz = DEFAULT_HZ;
-static uint64_t apic_mult; // APIC timer ticks for a TSC tick, 32.32 fixed point
+static uint64_t apic_mult;
 static bool by_deadline;
 
 struct sample {
@@ -46,7 +48,7 @@ struct sample {
 };
 
 struct rates {
-    uint64_t tsc_hz, apic_mult;
+    struct clock_rates clock;
     uint64_t slack; // how far off they may be
     struct sample start;
 };
@@ -85,7 +87,7 @@ static struct sample take(void)
 // The first sample after the 8254 has counted at least `ticks` since `from`.
 static bool wait_for(const struct sample *from, uint16_t ticks, struct sample *out)
 {
-    for (unsigned n = 0; n < POLLS_MAX; n++) {
+    for (uint32_t n = 0; n < ticks * POLLS_MAX; n++) {
         *out = take();
         if ((uint16_t)(from->pit - out->pit) >= ticks) {
             return true;
@@ -106,10 +108,10 @@ static bool measure(uint16_t window, struct rates *out)
     if (tsc == 0) {
         return false;
     }
-    out->tsc_hz = tsc * PIT_HZ / ticks;
-    out->apic_mult = ((uint64_t)(out->start.apic - end.apic) << 32) / tsc;
+    out->clock.tsc_hz = tsc * PIT_HZ / ticks;
+    out->clock.apic_mult = ((uint64_t)(out->start.apic - end.apic) << 32) / tsc;
     out->slack = out->start.slack + end.slack;
-    return out->tsc_hz != 0;
+    return out->clock.tsc_hz != 0;
 }
 
 static bool calibrate(uint16_t window, struct rates *best)
@@ -124,7 +126,7 @@ static bool calibrate(uint16_t window, struct rates *best)
         if (r.slack < best->slack) {
             *best = r;
         }
-        if (r.slack < r.tsc_hz / PIT_HZ) { // shorter than one tick: nobody interrupted us
+        if (r.slack < r.clock.tsc_hz / PIT_HZ) { // shorter than one tick: nobody interrupted us
             break;
         }
     }
@@ -142,15 +144,35 @@ void time_init(void)
     port_out8(PIT_COMMAND, PIT_MODE0_CHANNEL2);
     port_out8(PIT_CHANNEL2, 0xFF);
     port_out8(PIT_CHANNEL2, 0xFF);
-    has_pit = calibrate(WINDOW_FIRST, &r) && r.apic_mult != 0;
+    has_pit = calibrate(WINDOW_FIRST, &r) && r.clock.apic_mult != 0;
     if (!has_pit) {
-        r = (struct rates){.tsc_hz = DEFAULT_HZ, .apic_mult = (UINT64_C(1) << 32) / 16};
+        r = (struct rates){.clock.tsc_hz = DEFAULT_HZ, .clock.apic_mult = (UINT64_C(1) << 32) / 16};
     }
     origin = r.start;
-    atomic_store_explicit(&tsc_hz, r.tsc_hz, memory_order_relaxed);
-    apic_mult = r.apic_mult;
+    atomic_store_explicit(&tsc_hz, r.clock.tsc_hz, memory_order_relaxed);
+    apic_mult = r.clock.apic_mult;
     lapic_write(LAPIC_TIMER_INITIAL, 0);
     by_deadline = (cpuid_read(1, 0).ecx & CPUID1_ECX_DEADLINE) != 0;
+}
+
+bool arch_time_init(const struct boot_info *bi)
+{
+    struct clock_rates r;
+    bool ok;
+
+    if (has_pit) {
+        return true;
+    }
+    lapic_write(LAPIC_LVT_TIMER, LAPIC_LVT_MASKED);
+    lapic_write(LAPIC_TIMER_INITIAL, UINT32_MAX);
+    ok = reference_measure(bi, &r);
+    lapic_write(LAPIC_TIMER_INITIAL, 0);
+    if (ok) {
+        atomic_store_explicit(&tsc_hz, r.tsc_hz, memory_order_relaxed);
+        apic_mult = r.apic_mult;
+    }
+    time_init_cpu();
+    return ok;
 }
 
 // Of a few samples the one that took least.
@@ -194,7 +216,7 @@ void time_refine(void)
     struct rates r;
 
     if (has_pit && hz == 0 && calibrate(WINDOW_LEAST, &r)) {
-        hz = r.tsc_hz;
+        hz = r.clock.tsc_hz;
     }
     if (hz != 0) {
         atomic_store_explicit(&tsc_hz, hz, memory_order_relaxed);

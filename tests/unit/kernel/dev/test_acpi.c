@@ -79,6 +79,8 @@ static void put_fadt(void)
     bench_put(fadt + 48, 0xB2, 4);
     fadt[52] = 0xF1;
     bench_put(fadt + 64, 0x604, 4);
+    bench_put(fadt + 76, 0x608, 4);
+    fadt[91] = 4;
     bench_put(fadt + 112, 1u << 10, 4);
     fadt[116] = 1;
     bench_put(fadt + 120, 0xCF9, 8);
@@ -139,6 +141,8 @@ static void expect_machine(void)
     assert_int_equal(bench_bi.power.acpi_enable, 0xF1);
     assert_int_equal(bench_bi.power.reset_port, 0xCF9);
     assert_int_equal(bench_bi.power.reset_value, 6);
+    assert_int_equal(bench_bi.pm_timer, 0x608);
+    assert_int_equal(bench_bi.hpet.v, 0);
 }
 
 static void test_machine(void **state)
@@ -177,6 +181,7 @@ static void test_hpet(void **state)
     hw = hw_get(hw_count() - 1);
     assert_string_equal(hw->ids[0], "PNP0103");
     assert_int_equal(hw->regs[0].base.v, 0xFED00000);
+    assert_int_equal(bench_bi.hpet.v, 0xFED00000);
 }
 
 static const struct hw_desc *pci_of(uint64_t base, uint16_t segment, uint8_t first)
