@@ -27,11 +27,12 @@ static bool answer(struct world *w)
     return w->answers >> w->accesses++ % 64 & 1;
 }
 
-static uint64_t segment_base(void *ctx, unsigned segment)
+static bool address(void *ctx, const struct x86_operand_at *at, uint64_t *linear)
 {
-    (void)ctx;
-    require(segment < 6);
-    return segment * UINT64_C(0x123456789A);
+    require(at->segment < 6 && at->size >= 1 && at->size <= 16 && is_power_of_two(at->size));
+    require(at->mode == 8 || at->offset <= UINT32_MAX);
+    *linear = at->offset + at->segment * UINT64_C(0x123456789A);
+    return answer(ctx);
 }
 
 static bool read_memory(void *ctx, uint64_t linear, unsigned size, uint64_t *out)
@@ -40,9 +41,10 @@ static bool read_memory(void *ctx, uint64_t linear, unsigned size, uint64_t *out
     return answer(ctx);
 }
 
-static bool writable(void *ctx, uint64_t linear, unsigned size)
+static bool allowed(void *ctx, uint64_t linear, unsigned size, bool write)
 {
     (void)linear;
+    (void)write;
     require(is_power_of_two(size) && size <= 8);
     return answer(ctx);
 }
@@ -50,7 +52,7 @@ static bool writable(void *ctx, uint64_t linear, unsigned size)
 static bool write_memory(void *ctx, uint64_t linear, unsigned size, uint64_t value)
 {
     require((value & ~MASK64(0, 8 * size)) == 0);
-    return writable(ctx, linear, size);
+    return allowed(ctx, linear, size, true);
 }
 
 static bool port(void *ctx, uint16_t number, unsigned size, bool write, uint32_t *value)
@@ -60,7 +62,15 @@ static bool port(void *ctx, uint16_t number, unsigned size, bool write, uint32_t
     return answer(ctx);
 }
 
-static const struct x86_bus bus = {segment_base, read_memory, write_memory, writable, port};
+static bool vector(void *ctx, unsigned reg, bool write, uint64_t v[2])
+{
+    require(reg < 16);
+    v[0] = write ? v[0] : reg;
+    v[1] = write ? v[1] : ~v[0];
+    return answer(ctx);
+}
+
+static const struct x86_bus bus = {address, read_memory, write_memory, allowed, port, vector};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -68,6 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct world w = {0};
     struct x86_emulation e = {.bus = &bus, .ctx = &w, .r = r};
     struct x86_insn in;
+    struct x86_form form;
     unsigned mode;
 
     if (size < 1 + 8 + sizeof(r) || data[0] > 2) {
@@ -81,10 +92,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (x86_decode(data + 9 + sizeof(r), (unsigned)(size - 9 - sizeof(r)), mode, &in) != X86_DECODED) {
         return 0;
     }
+    form = x86_find_form(&in);
     memcpy(before, r, sizeof(r));
-    if (x86_emulate(&e, &in) == X86_EMULATE_UNKNOWN) {
+    if (x86_emulate(&e, &in, &form) == X86_EMULATE_UNKNOWN) {
         require(w.accesses == 0 && memcmp(before, r, sizeof(r)) == 0);
     }
-    require(w.accesses <= 3 * X86_STRING_BATCH);
+    require(w.accesses <= 6 * X86_STRING_BATCH);
     return 0;
 }

@@ -11,6 +11,15 @@
 
 typedef enum vcpu_verdict (*exit_handler)(struct arch_vcpu *av, struct x86_exit *x);
 
+// A fault's handler goes back to the instruction: its breakpoint has been there already (Intel SDM vol. 3B, 17.3.1.1).
+void x86_fault(struct arch_vcpu *av, uint8_t vector, int64_t error)
+{
+    if (vector != X86_DB) {
+        x86_ops->set(av, X86_RFLAGS, x86_ops->get(av, X86_RFLAGS) | RFLAGS_RF);
+    }
+    x86_ops->inject(av, X86_EVENT_EXCEPTION, vector, error);
+}
+
 // ---- handlers ----------------------------------------
 
 static enum vcpu_verdict exit_nothing(struct arch_vcpu *av, struct x86_exit *x)
@@ -77,11 +86,13 @@ static enum vcpu_verdict halt_deaf(struct arch_vcpu *av, uint32_t length)
     return verdict;
 }
 
+// A single step ends it at once.
 static enum vcpu_verdict exit_hlt(struct arch_vcpu *av, struct x86_exit *x)
 {
+    uint64_t flags = x86_ops->get(av, X86_RFLAGS);
     struct vcpu_exit e = {.kind = VCPU_EXIT_IDLE};
 
-    if (!(x86_ops->get(av, X86_RFLAGS) & RFLAGS_IF)) {
+    if (!(flags & (RFLAGS_IF | RFLAGS_TF))) {
         return halt_deaf(av, x->length);
     }
     // A local APIC that the hardware works on raises no line: there the core knows what waits.
@@ -89,7 +100,7 @@ static enum vcpu_verdict exit_hlt(struct arch_vcpu *av, struct x86_exit *x)
         return halt_here(av, x->length);
     }
     x86_advance(av, x->length);
-    return av->up->exit(av, &e);
+    return flags & RFLAGS_TF ? VCPU_RESUME : av->up->exit(av, &e);
 }
 
 static enum vcpu_verdict exit_call(struct arch_vcpu *av, struct x86_exit *x)
@@ -268,6 +279,17 @@ static enum vcpu_verdict exit_exception(struct arch_vcpu *av, struct x86_exit *x
     return VCPU_RESUME;
 }
 
+// The instruction that is there now need not be the one that made the exit: others may be writing a new one, a breakpoint for
+// example. It is executed once more before it is judged.
+static bool another_chance(struct arch_vcpu *av)
+{
+    uint64_t at = x86_code_address(av);
+    bool first = at != av->decoded->unknown_at;
+
+    av->decoded->unknown_at = first ? at : 0;
+    return first;
+}
+
 static enum vcpu_verdict exit_nested_fault(struct arch_vcpu *av, struct x86_exit *x)
 {
     enum vcpu_verdict verdict;
@@ -286,6 +308,9 @@ static enum vcpu_verdict exit_nested_fault(struct arch_vcpu *av, struct x86_exit
         return VCPU_RESUME;
     }
     if (!x86_emulate_fault(av, x, &verdict)) {
+        if (another_chance(av)) {
+            return VCPU_RESUME;
+        }
         if (x86_is_user(av)) { // a program's mistake is not its kernel's
             x86_fault(av, X86_UD, -1);
             return VCPU_RESUME;

@@ -19,6 +19,8 @@
 #define MXCSR_RESET 0x1F80
 #define AREA_FCW 0
 #define AREA_MXCSR 24
+#define AREA_XMM 160
+#define AREA_HEADER 512 // XSTATE_BV: which components are not in their initial state
 
 void fp_xsave(void *area, uint64_t mask);
 void fp_xrstor(const void *area, uint64_t mask);
@@ -129,4 +131,21 @@ bool fp_set_xcr0(struct arch_vcpu *av, uint64_t v)
     av->xcr0 = v;
     xcr0_write(v);
     return true;
+}
+
+void fp_vector(struct arch_vcpu *av, unsigned reg, bool write, uint64_t v[2])
+{
+    char *area = av->fp;
+    uint64_t in_use;
+
+    fp_put(av);
+    if (write) {
+        memcpy(area + AREA_XMM + 16 * reg, v, 16);
+        memcpy(&in_use, area + AREA_HEADER, sizeof(in_use)); // FXSAVE has nothing there
+        in_use |= XCR0_SSE;
+        memcpy(area + AREA_HEADER, &in_use, sizeof(in_use));
+    } else {
+        memcpy(v, area + AREA_XMM + 16 * reg, 16);
+    }
+    fp_load(av);
 }

@@ -9,12 +9,12 @@
 #include <string.h>
 
 #include "arch/x86_64/virt/virt_local.h"
+#include "arch/x86_64/virt/x86_alu.h"
 #include "arch/x86_64/virt/x86_emulate.h"
 
-#define SEG_LONG 0x200
-#define SEG_BIG 0x400
 #define FLAGS_VM BIT64(17)
 #define PAGE_MASK (PAGE_SIZE - 1)
+#define NO_FAULT (-1)
 
 struct access {
     struct arch_vcpu *av;
@@ -22,35 +22,22 @@ struct access {
     bool faulted, hint; // a nested fault at `where`; the operand may be known to be there
     uint64_t where;
     bool user;
+    bool real;     // real or virtual-8086 mode
+    uint64_t mask; // of linear addresses
     enum vcpu_verdict verdict;
-    bool long_mode;
-    bool not_canonical; // an address: #GP
-    bool page_fault;    // at `linear`, with `error`
-    uint64_t linear;
+    int fault; // the exception that ends the instruction, with `error`; NO_FAULT: none
     uint32_t error;
+    uint64_t linear; // of #PF
 };
 
 // ---- the bus -----------------------------------------
 
-static bool is_canonical(const struct access *c, uint64_t linear)
-{
-    unsigned unused = x86_ops->get(c->av, X86_CR4) & CR4_LA57 ? 7 : 16;
-
-    return !c->long_mode || (uint64_t)((int64_t)(linear << unused) >> unused) == linear;
-}
-
-// Outside of 64-bit code addresses come back to 0 at 4 GiB.
 static bool translate(struct access *c, uint64_t linear, bool write, uint64_t *out)
 {
     enum x86_walk_result r;
     uint32_t error;
 
-    linear &= c->long_mode ? UINT64_MAX : UINT32_MAX;
-    if (!is_canonical(c, linear)) {
-        c->not_canonical = true;
-        return false;
-    }
-
+    linear &= c->mask;
     // The hardware has just walked there itself, and found the access allowed.
     if (c->hint && ((linear ^ c->where) & PAGE_MASK) == 0 && (c->x->fault.write || !write)) {
         *out = c->where;
@@ -58,7 +45,7 @@ static bool translate(struct access *c, uint64_t linear, bool write, uint64_t *o
     }
     r = x86_guest_access(c->av, linear, (struct x86_walk_for){.write = write, .user = c->user}, out, &error);
     if (r == X86_WALK_FAULT) {
-        c->page_fault = true;
+        c->fault = X86_PF;
         c->linear = linear;
         c->error = error;
     }
@@ -135,13 +122,32 @@ static bool access_linear(struct access *c, uint64_t linear, struct io_access *a
     return translate(c, linear, a->write, &where) && access_at(c, where, a);
 }
 
-static uint64_t bus_segment_base(void *ctx, unsigned segment)
+// In 64-bit code there are bases of FS and GS only, and no limits. Elsewhere addresses come back to 0 at 4 GiB.
+static bool bus_address(void *ctx, const struct x86_operand_at *at, uint64_t *linear)
 {
-    const struct access *c = ctx;
+    struct access *c = ctx;
     struct x86_seg s;
+    bool ok;
 
-    x86_ops->get_segment(c->av, (enum x86_segment)segment, &s);
-    return s.base;
+    if (at->mode == 8) {
+        *linear = at->offset;
+        if (at->segment >= X86_FS) {
+            x86_ops->get_segment(c->av, (enum x86_segment)at->segment, &s);
+            *linear += s.base;
+        }
+        ok = x86_is_canonical(*linear, at->size, 48) ||
+             (x86_ops->get(c->av, X86_CR4) & CR4_LA57 && x86_is_canonical(*linear, at->size, 57));
+    } else {
+        x86_ops->get_segment(c->av, (enum x86_segment)at->segment, &s);
+        *linear = (at->offset + s.base) & UINT32_MAX;
+        ok = x86_segment_allows(&s, !c->real && at->segment != X86_CS, (uint32_t)at->offset, at->size,
+                                at->write);
+    }
+    if (!ok) {
+        c->fault = at->segment == X86_SS ? X86_SS_FAULT : X86_GP;
+        c->error = 0;
+    }
+    return ok;
 }
 
 static bool bus_read(void *ctx, uint64_t linear, unsigned size, uint64_t *out)
@@ -160,11 +166,18 @@ static bool bus_write(void *ctx, uint64_t linear, unsigned size, uint64_t value)
     return access_linear(ctx, linear, &a);
 }
 
-static bool bus_writable(void *ctx, uint64_t linear, unsigned size)
+static bool bus_allowed(void *ctx, uint64_t linear, unsigned size, bool write)
 {
     uint64_t where;
 
-    return translate(ctx, linear, true, &where) && translate(ctx, last_page(linear, size), true, &where);
+    return translate(ctx, linear, write, &where) &&
+           (last_page(linear, size) == linear || translate(ctx, last_page(linear, size), write, &where));
+}
+
+static bool bus_vector(void *ctx, unsigned reg, bool write, uint64_t v[2])
+{
+    fp_vector(((struct access *)ctx)->av, reg, write, v);
+    return true;
 }
 
 static bool bus_port(void *ctx, uint16_t port, unsigned size, bool write, uint32_t *value)
@@ -182,19 +195,30 @@ static bool bus_port(void *ctx, uint16_t port, unsigned size, bool write, uint32
     return true;
 }
 
-static const struct x86_bus bus = {bus_segment_base, bus_read, bus_write, bus_writable, bus_port};
+static const struct x86_bus bus = {.address = bus_address,
+                                   .read = bus_read,
+                                   .write = bus_write,
+                                   .allowed = bus_allowed,
+                                   .port = bus_port,
+                                   .vector = bus_vector};
 
 // ---- the instruction ---------------------------------
 
+// Segments' types and presence do not count there, nor does anything that CS says but its base and limit.
+static bool is_real(const struct arch_vcpu *av)
+{
+    return !(x86_ops->get(av, X86_CR0) & CR0_PE) || x86_ops->get(av, X86_RFLAGS) & FLAGS_VM;
+}
+
 static unsigned code_mode(const struct arch_vcpu *av, const struct x86_seg *cs)
 {
-    if (!(x86_ops->get(av, X86_CR0) & CR0_PE) || x86_ops->get(av, X86_RFLAGS) & FLAGS_VM) {
+    if (is_real(av)) {
         return 2;
     }
-    if (x86_ops->get(av, X86_EFER) & EFER_LMA && cs->attr & SEG_LONG) {
+    if (x86_ops->get(av, X86_EFER) & EFER_LMA && cs->attr & X86_SEG_LONG) {
         return 8;
     }
-    return cs->attr & SEG_BIG ? 4 : 2;
+    return cs->attr & X86_SEG_BIG ? 4 : 2;
 }
 
 static uint64_t code_address(const struct arch_vcpu *av, const struct x86_seg *cs, unsigned mode)
@@ -226,6 +250,7 @@ static bool fetch_at(struct arch_vcpu *av, uint64_t where, unsigned mode)
     }
     memcpy(d->bytes, bytes, sizeof(bytes));
     d->mode = x86_decode(bytes, sizeof(bytes), mode, &d->insn) == X86_DECODED ? (uint8_t)mode : 0;
+    d->form = x86_find_form(&d->insn);
     return d->mode != 0;
 }
 
@@ -248,10 +273,11 @@ static bool fetch_split(struct arch_vcpu *av, uint64_t linear, uint64_t where, u
         }
         r = x86_decode(bytes, sizeof(bytes), mode, &av->decoded->insn);
     }
+    av->decoded->form = x86_find_form(&av->decoded->insn);
     return r == X86_DECODED;
 }
 
-// Into av->decoded->insn.
+// Into av->decoded.
 static bool fetch(struct arch_vcpu *av, uint64_t linear, unsigned mode)
 {
     uint64_t where;
@@ -263,30 +289,51 @@ static bool fetch(struct arch_vcpu *av, uint64_t linear, unsigned mode)
                                                             : fetch_split(av, linear, where, mode);
 }
 
-static enum x86_emulate_result carry_out(struct access *c, const struct x86_insn *in,
-                                         const struct x86_seg *ss)
+static uint8_t stack_size(const struct arch_vcpu *av, unsigned mode)
+{
+    struct x86_seg ss;
+
+    if (mode == 8) {
+        return 8;
+    }
+    x86_ops->get_segment(av, X86_SS, &ss);
+    return ss.attr & X86_SEG_BIG ? 4 : 2;
+}
+
+// The instruction has got to its end, or to that of an element after which it is to be seen.
+static void step(struct arch_vcpu *av, const struct x86_insn *in, uint64_t from, uint64_t to)
+{
+    if (to == from + in->length) {
+        x86_advance(av, in->length);
+    } else {
+        x86_ops->set(av, X86_RIP, to);
+        x86_advance(av, 0);
+    }
+}
+
+static enum x86_emulate_result carry_out(struct access *c, const struct x86_insn *in)
 {
     struct x86_emulation e = {.bus = &bus,
                               .ctx = c,
                               .r = c->av->r,
                               .rip = x86_ops->get(c->av, X86_RIP),
                               .flags = x86_ops->get(c->av, X86_RFLAGS),
-                              .stack_size = in->mode == 8        ? 8
-                                            : ss->attr & SEG_BIG ? 4
-                                                                 : 2};
-    uint64_t flags = e.flags;
-    enum x86_emulate_result r = x86_emulate(&e, in);
+                              .stack_size = stack_size(c->av, in->mode)};
+    uint64_t flags = e.flags, rip = e.rip;
+    enum x86_emulate_result r = x86_emulate(&e, in, &c->av->decoded->form);
 
     if (e.flags != flags) {
         x86_ops->set(c->av, X86_RFLAGS, e.flags);
     }
-    if (r == X86_EMULATE_DONE) {
-        x86_advance(c->av, in->length);
-    } else if (c->not_canonical) {
-        x86_fault(c->av, X86_GP, 0);
-    } else if (c->page_fault) {
+    if (r == X86_EMULATE_DONE || (r == X86_EMULATE_AGAIN && flags & X86_FLAG_TF)) {
+        step(c->av, in, rip, e.rip);
+    } else if (r == X86_EMULATE_UNDEFINED) {
+        x86_fault(c->av, X86_UD, -1);
+    } else if (c->fault == X86_PF) {
         x86_ops->set(c->av, X86_CR2, c->linear);
         x86_fault(c->av, X86_PF, c->error);
+    } else if (c->fault != NO_FAULT) {
+        x86_fault(c->av, (uint8_t)c->fault, c->error);
     }
     return r;
 }
@@ -294,25 +341,26 @@ static enum x86_emulate_result carry_out(struct access *c, const struct x86_insn
 static bool emulate(struct access *c)
 {
     struct arch_vcpu *av = c->av;
-    struct x86_seg cs, ss;
+    struct x86_seg cs;
     const struct x86_insn *in = &av->decoded->insn;
     unsigned mode;
 
     x86_ops->get_segment(av, X86_CS, &cs);
-    x86_ops->get_segment(av, X86_SS, &ss);
     mode = code_mode(av, &cs);
-    c->long_mode = mode == 8;
+    c->real = mode == 2 && is_real(av);
+    c->mask = mode == 8 ? UINT64_MAX : UINT32_MAX;
     c->user = x86_is_user(av);
     if (!fetch(av, code_address(av, &cs, mode), mode)) {
         return false;
     }
-    c->hint = c->faulted && x86_emulates_operand(in);
-    return carry_out(c, in, &ss) != X86_EMULATE_UNKNOWN;
+    c->hint = c->faulted && av->decoded->form.single;
+    return carry_out(c, in) != X86_EMULATE_UNKNOWN;
 }
 
 bool x86_emulate_fault(struct arch_vcpu *av, const struct x86_exit *x, enum vcpu_verdict *verdict)
 {
-    struct access c = {.av = av, .x = x, .faulted = true, .where = x->fault.gpa, .verdict = VCPU_RESUME};
+    struct access c = {
+        .av = av, .x = x, .faulted = true, .where = x->fault.gpa, .fault = NO_FAULT, .verdict = VCPU_RESUME};
     bool known = emulate(&c);
 
     *verdict = c.verdict;
@@ -321,7 +369,7 @@ bool x86_emulate_fault(struct arch_vcpu *av, const struct x86_exit *x, enum vcpu
 
 bool x86_emulate_string_io(struct arch_vcpu *av, const struct x86_exit *x, enum vcpu_verdict *verdict)
 {
-    struct access c = {.av = av, .x = x, .verdict = VCPU_RESUME};
+    struct access c = {.av = av, .x = x, .fault = NO_FAULT, .verdict = VCPU_RESUME};
     bool known = emulate(&c);
 
     *verdict = c.verdict;

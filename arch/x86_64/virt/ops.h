@@ -10,6 +10,7 @@
 #include <asm/virt.h>
 
 #include "arch/virt.h"
+#include "arch/x86_64/virt/x86_segment.h"
 #include "kernel/lib/io_access.h"
 #include "kernel/lib/status.h"
 
@@ -105,13 +106,6 @@ enum x86_segment {
     X86_SEGMENT_COUNT
 };
 
-struct x86_seg {
-    uint64_t base;
-    uint32_t limit;
-    uint16_t selector;
-    uint16_t attr; // descriptor bits 40-47 and 52-55, packed: type S DPL P, AVL L D G
-};
-
 // What says where the next instruction is, and how it is to be read.
 struct x86_code {
     uint64_t rip, flags, cr3, cr4, efer;
@@ -128,6 +122,7 @@ enum x86_event {
 #define X86_DB 1
 #define X86_NMI 2
 #define X86_UD 6
+#define X86_SS_FAULT 12
 #define X86_GP 13
 #define X86_PF 14
 #define X86_AC 17

@@ -37,7 +37,7 @@ enum status arch_vcpu_create(struct arch_vcpu *av, struct arch_vm *vm, unsigned 
     if (!av->decoded) {
         return E_NOMEM;
     }
-    av->decoded->mode = 0;
+    memset(av->decoded, 0, sizeof(*av->decoded));
     if (fp_create(av) != OK) {
         goto out_decoded;
     }

@@ -5,7 +5,7 @@
 
 #include "arch/vcpu.h"
 #include "arch/x86_64/virt/ops.h"
-#include "arch/x86_64/virt/x86_decode.h"
+#include "arch/x86_64/virt/x86_forms.h"
 #include "arch/x86_64/virt/x86_walk.h"
 
 // The vendor's part; chosen once by arch_virt_probe().
@@ -17,10 +17,7 @@ extern const struct x86_virt_ops *x86_ops;
 #define X86_SYSREG_APIC 0x1001u
 
 // An exception at the instruction that made the exit.
-static inline void x86_fault(struct arch_vcpu *av, uint8_t vector, int64_t error)
-{
-    x86_ops->inject(av, X86_EVENT_EXCEPTION, vector, error);
-}
+void x86_fault(struct arch_vcpu *av, uint8_t vector, int64_t error);
 
 // Does the guest run one of its own programs (CPL 3)?
 static inline bool x86_is_user(const struct arch_vcpu *av)
@@ -54,6 +51,8 @@ void fp_reset(struct arch_vcpu *av);
 void fp_load(struct arch_vcpu *av);
 void fp_put(struct arch_vcpu *av);
 bool fp_set_xcr0(struct arch_vcpu *av, uint64_t v); // of a loaded vCPU; false: #GP
+// XMM0 to XMM15 of a loaded vCPU, low half first.
+void fp_vector(struct arch_vcpu *av, unsigned reg, bool write, uint64_t v[2]);
 
 // cpuid.c: what the guest reads, from its registers to its registers. The first is called once, on the boot CPU.
 void x86_cpuid_init(void);
@@ -91,6 +90,8 @@ struct x86_decoded {
     uint8_t bytes[X86_INSN_MAX];
     uint8_t mode; // 0: none yet
     struct x86_insn insn;
+    struct x86_form form; // of it
+    uint64_t unknown_at;  // where the last one was that is not emulated; exit.c's
 };
 
 // The linear address of the instruction at RIP.

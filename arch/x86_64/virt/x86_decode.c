@@ -161,6 +161,9 @@ static void note_prefix(struct x86_insn *in, uint8_t byte)
         if (prefixes[i].byte != byte) {
             continue;
         }
+        if (prefixes[i].prefix & (X86_PFX_REP | X86_PFX_REPNE)) { // the last one counts
+            in->prefixes &= (uint8_t) ~(X86_PFX_REP | X86_PFX_REPNE);
+        }
         in->prefixes |= prefixes[i].prefix;
         // 64-bit code has FS and GS only; the others' prefixes mean nothing there.
         if (seg != SEG_NONE && (in->mode < 8 || seg >= SEG_FS)) {

@@ -134,9 +134,9 @@ user_codes:
     mov     $0x600000, %edi
     movsl
     jmp     user_out
-    user    "movups from a device", 6
+    user    "addps from a device", 6
     mov     $0xFEC00000, %eax
-    movups  (%rax), %xmm0
+    addps   (%rax), %xmm0
     jmp     user_out
     .section .data.rel.ro.user, "aw"
     .globl user_code_count

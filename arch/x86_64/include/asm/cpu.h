@@ -10,7 +10,10 @@
 
 struct cpu;
 
+#define RFLAGS_TF BIT64(8)
 #define RFLAGS_IF BIT64(9)
+#define RFLAGS_RF BIT64(16)
+#define DR6_BS BIT64(14) // a single step
 
 // Vectors of external interrupts. Source n of the I/O APICs has VECTOR_GSI + n.
 #define VECTOR_GSI 0x30u

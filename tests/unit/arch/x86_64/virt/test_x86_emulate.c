@@ -15,6 +15,8 @@
 #define BASE 0x10000u // linear address of the memory
 #define SIZE 0x1000u
 #define GS_BASE 0x8000u
+#define RIP (BASE + 0x800u)
+#define NO_SUCH_PLACE UINT64_C(0x800000000000)
 
 enum {
     RAX,
@@ -34,6 +36,7 @@ struct machine {
     unsigned reads, writes;
     unsigned last_size;
     uint64_t segment[6];
+    uint64_t xmm[16][2];
     uint32_t port_value;
     unsigned port_count;
     bool read_only;
@@ -44,11 +47,13 @@ static bool inside(uint64_t linear, unsigned size)
     return linear >= BASE && linear + size <= BASE + SIZE;
 }
 
-static uint64_t bus_segment_base(void *ctx, unsigned segment)
+static bool bus_address(void *ctx, const struct x86_operand_at *at, uint64_t *linear)
 {
     const struct machine *m = ctx;
 
-    return m->segment[segment];
+    *linear = at->offset + (at->mode == 8 && at->segment < 4 ? 0 : m->segment[at->segment]);
+    *linear &= at->mode == 8 ? UINT64_MAX : UINT32_MAX;
+    return *linear != NO_SUCH_PLACE;
 }
 
 static bool bus_read(void *ctx, uint64_t linear, unsigned size, uint64_t *out)
@@ -65,18 +70,18 @@ static bool bus_read(void *ctx, uint64_t linear, unsigned size, uint64_t *out)
     return true;
 }
 
-static bool bus_writable(void *ctx, uint64_t linear, unsigned size)
+static bool bus_allowed(void *ctx, uint64_t linear, unsigned size, bool write)
 {
     const struct machine *m = ctx;
 
-    return !m->read_only && inside(linear, size);
+    return !(write && m->read_only) && inside(linear, size);
 }
 
 static bool bus_write(void *ctx, uint64_t linear, unsigned size, uint64_t value)
 {
     struct machine *m = ctx;
 
-    if (!bus_writable(ctx, linear, size)) {
+    if (!bus_allowed(ctx, linear, size, true)) {
         return false;
     }
     memcpy(m->memory + (linear - BASE), &value, size);
@@ -97,12 +102,21 @@ static bool bus_port(void *ctx, uint16_t port, unsigned size, bool write, uint32
     return true;
 }
 
-static const struct x86_bus bus = {bus_segment_base, bus_read, bus_write, bus_writable, bus_port};
+static bool bus_vector(void *ctx, unsigned reg, bool write, uint64_t v[2])
+{
+    struct machine *m = ctx;
+
+    assert_true(reg < 16);
+    memcpy(write ? m->xmm[reg] : v, write ? v : m->xmm[reg], 16);
+    return true;
+}
+
+static const struct x86_bus bus = {bus_address, bus_read, bus_write, bus_allowed, bus_port, bus_vector};
 
 static void reset(struct machine *m)
 {
     memset(m, 0, sizeof(*m));
-    m->e = (struct x86_emulation){.bus = &bus, .ctx = m, .r = m->r, .rip = BASE + 0x800, .stack_size = 8};
+    m->e = (struct x86_emulation){.bus = &bus, .ctx = m, .r = m->r, .stack_size = 8};
     for (unsigned i = 0; i < 16; i++) {
         m->r[i] = UINT64_C(0x1111111111111111) * i;
     }
@@ -127,13 +141,16 @@ static void put(struct machine *m, unsigned at, uint64_t v)
 static enum x86_emulate_result run(struct machine *m, unsigned mode, const char *bytes, unsigned size)
 {
     struct x86_insn in;
+    struct x86_form form;
     uint8_t copy[X86_INSN_MAX] = {0};
 
     assert_true(size <= sizeof(copy));
     memcpy(copy, bytes, size);
     assert_int_equal(x86_decode(copy, size, mode, &in), X86_DECODED);
     assert_int_equal(in.length, size);
-    return x86_emulate(&m->e, &in);
+    m->e.rip = RIP;
+    form = x86_find_form(&in);
+    return x86_emulate(&m->e, &in, &form);
 }
 
 #define RUN(m, mode, bytes) run(m, mode, bytes, sizeof(bytes) - 1)
@@ -408,19 +425,149 @@ static void test_refused_changes_nothing(void **state)
     assert_int_equal(m.e.flags, before.e.flags);
 }
 
+// Compared with a processor in test_x86_native.c; here what that cannot show.
+static void test_jumps(void **state)
+{
+    struct machine m;
+
+    (void)state;
+    reset(&m);
+    put(&m, 0, 0x123456789);
+    m.r[RSP] = BASE + 0x100;
+    DO(&m, 8, "\xFF\x13"); // call [rbx]
+    assert_int_equal(m.e.rip, 0x123456789);
+    assert_int_equal(m.r[RSP], BASE + 0xF8);
+    assert_int_equal(word(&m, 0xF8), RIP + 2);
+    put(&m, 0xF8, NO_SUCH_PLACE);
+    assert_int_equal(RUN(&m, 8, "\xC2\x08\x00"), X86_EMULATE_STOPPED); // ret 8, to nowhere
+    assert_true(m.r[RSP] == BASE + 0xF8 && m.e.rip == RIP);
+    put(&m, 0, NO_SUCH_PLACE);
+    m.writes = 0;
+    assert_int_equal(RUN(&m, 8, "\xFF\x13"), X86_EMULATE_STOPPED);
+    assert_int_equal(m.writes, 0);
+    m.e.stack_size = 2;
+    m.r[RSP] = 0x7FF0000;
+    m.segment[2] = BASE;
+    put(&m, 0xFFE, 0);
+    assert_int_equal(RUN(&m, 2, "\xE8\xFE\xFF"),
+                     X86_EMULATE_STOPPED); // call, its stack wraps to where nothing is
+    m.r[RSP] = 0x7FF0102;
+    DO(&m, 2, "\xE8\xFD\xFF"); // call to itself: 16 bits of everything
+    assert_int_equal(m.e.rip, RIP & 0xFFFF);
+    assert_int_equal(m.r[RSP], 0x7FF0100);
+    assert_int_equal(word(&m, 0x100) & 0xFFFF, (RIP + 3) & 0xFFFF);
+    assert_int_equal(RUN(&m, 8, "\x66\xFF\x23"), X86_EMULATE_UNKNOWN); // AMD's and Intel's processors differ
+}
+
+static void test_compares(void **state)
+{
+    struct machine m;
+
+    (void)state;
+    reset(&m);
+    memcpy(m.memory, "abcdef", 6);
+    memcpy(m.memory + 0x100, "abcxef", 6);
+    m.r[RSI] = BASE;
+    m.r[RDI] = BASE + 0x100;
+    m.r[RCX] = 6;
+    DO(&m, 8, "\xF3\xA6"); // repe cmpsb
+    assert_true(m.r[RCX] == 2 && m.r[RSI] == BASE + 4 && m.r[RDI] == BASE + 0x104);
+    assert_true(m.e.flags & X86_FLAG_CF && !(m.e.flags & X86_FLAG_ZF));
+    m.r[RAX] = 'e';
+    m.r[RCX] = 6;
+    m.r[RDI] = BASE;
+    DO(&m, 8, "\xF2\xAE"); // repne scasb
+    assert_true(m.r[RCX] == 1 && m.r[RDI] == BASE + 5);
+    DO(&m, 8, "\xF2\xF3\xAE"); // the last prefix counts: repe
+    assert_true(m.r[RCX] == 0 && m.r[RDI] == BASE + 6);
+}
+
+// A step at a time, each to be seen.
+static void test_single_steps(void **state)
+{
+    struct machine m;
+
+    (void)state;
+    reset(&m);
+    m.e.flags = X86_FLAG_TF;
+    m.r[RDI] = BASE;
+    m.r[RCX] = 2;
+    assert_int_equal(RUN(&m, 8, "\xF3\xAB"), X86_EMULATE_AGAIN); // rep stosd
+    assert_true(m.r[RCX] == 1 && m.e.rip == RIP);
+    DO(&m, 8, "\xF3\xAB");
+    assert_true(m.r[RCX] == 0 && m.e.rip == RIP + 2);
+}
+
+static void test_lock(void **state)
+{
+    struct machine m;
+
+    (void)state;
+    reset(&m);
+    DO(&m, 8, "\xF0\xFF\x03");                                               // lock inc dword [rbx]
+    DO(&m, 8, "\xF0\x0F\xC7\x0B");                                           // lock cmpxchg8b [rbx]
+    assert_int_equal(RUN(&m, 8, "\xF0\x8B\x03"), X86_EMULATE_UNDEFINED);     // mov eax, [rbx]
+    assert_int_equal(RUN(&m, 8, "\xF0\x03\x03"), X86_EMULATE_UNDEFINED);     // add eax, [rbx]
+    assert_int_equal(RUN(&m, 8, "\xF0\x39\x03"), X86_EMULATE_UNDEFINED);     // cmp [rbx], eax
+    assert_int_equal(RUN(&m, 8, "\xF0\xD1\x23"), X86_EMULATE_UNDEFINED);     // shl dword [rbx], 1
+    assert_int_equal(RUN(&m, 8, "\xF0\x0F\xA3\x03"), X86_EMULATE_UNDEFINED); // bt [rbx], eax
+    assert_int_equal(RUN(&m, 8, "\xF0\xFF\x33"), X86_EMULATE_UNDEFINED);     // push [rbx]
+    assert_int_equal(RUN(&m, 8, "\xF3\xF0\xAB"), X86_EMULATE_UNDEFINED);     // rep stosd
+}
+
+// What reads and changes memory does not read where it may not write: a device would notice.
+static void test_nothing_is_read_in_vain(void **state)
+{
+    struct machine m;
+
+    (void)state;
+    reset(&m);
+    m.read_only = true;
+    m.r[RSI] = m.r[RDI] = BASE;
+    assert_int_equal(RUN(&m, 8, "\x09\x03"), X86_EMULATE_STOPPED);         // or [rbx], eax
+    assert_int_equal(RUN(&m, 8, "\x0F\xC7\x0B"), X86_EMULATE_STOPPED);     // cmpxchg8b
+    assert_int_equal(RUN(&m, 8, "\xFF\x33"), X86_EMULATE_STOPPED);         // push
+    assert_int_equal(RUN(&m, 8, "\xA5"), X86_EMULATE_STOPPED);             // movsd
+    assert_int_equal(RUN(&m, 8, "\x66\x0F\x7F\x03"), X86_EMULATE_STOPPED); // movdqa [rbx], xmm0
+    assert_int_equal(m.reads, 0);
+}
+
+static void test_vectors(void **state)
+{
+    struct machine m;
+
+    (void)state;
+    reset(&m);
+    put(&m, 0, 0x1122334455667788);
+    put(&m, 8, 0x99AABBCCDDEEFF00);
+    DO(&m, 8, "\x44\x0F\x10\x03"); // movups xmm8, [rbx]
+    assert_true(m.xmm[8][0] == 0x1122334455667788 && m.xmm[8][1] == 0x99AABBCCDDEEFF00);
+    DO(&m, 8, "\x66\x44\x0F\x16\x03"); // movhpd xmm8, [rbx]
+    assert_int_equal(m.xmm[8][1], 0x1122334455667788);
+    DO(&m, 4, "\xF3\x0F\x10\x03"); // movss xmm0, [ebx]
+    assert_true(m.xmm[0][0] == 0x55667788 && m.xmm[0][1] == 0);
+    m.r[RBX] = BASE + SIZE - 8; // its second half is nowhere
+    assert_int_equal(RUN(&m, 8, "\x44\x0F\x11\x03"), X86_EMULATE_STOPPED);
+    assert_int_equal(m.writes, 0);
+}
+
 static void test_unknown(void **state)
 {
     struct machine m;
 
     (void)state;
     reset(&m);
-    assert_int_equal(RUN(&m, 8, "\x8B\xC3"), X86_EMULATE_UNKNOWN);         // mov eax, ebx: no memory
-    assert_int_equal(RUN(&m, 8, "\xFF\x13"), X86_EMULATE_UNKNOWN);         // call [rbx]
-    assert_int_equal(RUN(&m, 8, "\x0F\x10\x03"), X86_EMULATE_UNKNOWN);     // movups
-    assert_int_equal(RUN(&m, 8, "\xC5\xF8\x10\x03"), X86_EMULATE_UNKNOWN); // vmovups
-    assert_int_equal(RUN(&m, 8, "\x0F\xBA\x03\x00"), X86_EMULATE_UNKNOWN); // no such bit operation
-    assert_int_equal(RUN(&m, 4, "\x63\x03"), X86_EMULATE_UNKNOWN);         // arpl
-    DO(&m, 8, "\x0F\xAE\x3B");                                             // clflush
+    assert_int_equal(RUN(&m, 8, "\x8B\xC3"), X86_EMULATE_UNKNOWN);             // mov eax, ebx: no memory
+    assert_int_equal(RUN(&m, 8, "\xFF\x1B"), X86_EMULATE_UNKNOWN);             // far call
+    assert_int_equal(RUN(&m, 8, "\x0F\x58\x03"), X86_EMULATE_UNKNOWN);         // addps
+    assert_int_equal(RUN(&m, 8, "\x0F\x6F\x03"), X86_EMULATE_UNKNOWN);         // movq mm0, [rbx]
+    assert_int_equal(RUN(&m, 8, "\xC5\xF8\x10\x03"), X86_EMULATE_UNKNOWN);     // vmovups
+    assert_int_equal(RUN(&m, 8, "\x0F\xBA\x03\x00"), X86_EMULATE_UNKNOWN);     // no such bit operation
+    assert_int_equal(RUN(&m, 8, "\x0F\xAE\x33"), X86_EMULATE_UNKNOWN);         // xsaveopt
+    assert_int_equal(RUN(&m, 8, "\xF2\x0F\x38\xF1\x03"), X86_EMULATE_UNKNOWN); // crc32
+    assert_int_equal(RUN(&m, 4, "\x63\x03"), X86_EMULATE_UNKNOWN);             // arpl
+    DO(&m, 8, "\x0F\xAE\x3B");                                                 // clflush
+    DO(&m, 8, "\x66\x0F\xAE\x33");                                             // clwb
     assert_int_equal(m.reads + m.writes, 0);
 }
 
@@ -438,6 +585,12 @@ int main(void)
         cmocka_unit_test(test_string_stops_at_a_fault),
         cmocka_unit_test(test_ports),
         cmocka_unit_test(test_refused_changes_nothing),
+        cmocka_unit_test(test_jumps),
+        cmocka_unit_test(test_compares),
+        cmocka_unit_test(test_single_steps),
+        cmocka_unit_test(test_lock),
+        cmocka_unit_test(test_nothing_is_read_in_vain),
+        cmocka_unit_test(test_vectors),
         cmocka_unit_test(test_unknown),
     };
 
