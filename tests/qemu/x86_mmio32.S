@@ -92,4 +92,63 @@ cross2:
     orl $0x60, 0x80(%ebx)          // 7 bytes from the last 4 of the page
     cmpl $0x60, 0x80(%ebx)
     jne bad
+    inc %ebp                      // J: the end of a segment, in the midst of string input
+    lgdt gdtr
+    lidt idtr
+    mov $gp, %eax
+    mov %ax, idt + 13 * 8
+    shr $16, %eax
+    mov %ax, idt + 13 * 8 + 6
+    mov $0x18, %eax
+    mov %eax, %es
+    mov $0xFFE, %edi
+    mov $4, %ecx
+    mov $0xE000, %edx
+    mov $1f, %esi
+    rep insb
+    jmp bad
+1:  cmp $2, %ecx
+    jne bad
+    cmp $0x1000, %edi
+    jne bad
+    cmpw $-1, 0x190FFE
+    jne bad
+    inc %ebp                      // K: a read-only segment
+    mov $0x20, %eax
+    mov %eax, %es
+    xor %edi, %edi
+    mov $1f, %esi
+    insb
+    jmp bad
+1:  inc %ebp                      // L: a segment that expands down
+    mov $0x28, %eax
+    mov %eax, %es
+    mov $0x1001, %edi
+    mov $3, %ecx
+    mov $1f, %esi
+    std
+    rep insb
+    jmp bad
+1:  cld
+    cmp $1, %ecx
+    jne bad
+    cmp $0xFFF, %edi
+    jne bad
+    mov $0x10, %eax
+    mov %eax, %es
     jmp done
+gp: add $4, %esp                  // goes to %esi
+    mov %esi, (%esp)
+    iret
+.balign 8
+gdt: .quad 0, 0x00CF9B000000FFFF, 0x00CF93000000FFFF
+    .quad 0x0040931900000FFF     // 4 KiB at 0x190000
+    .quad 0x00CF91190000FFFF     // read-only
+    .quad 0x0040971900000FFF     // from 0x1000 on
+gdtr: .word 6 * 8 - 1
+    .long gdt
+idtr: .word 16 * 8 - 1
+    .long idt
+idt: .rept 16
+    .quad 0x00008E0000080000
+    .endr

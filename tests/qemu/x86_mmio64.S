@@ -45,18 +45,23 @@ gdtr: .word 23
     .long gdt
 idtr: .word 0xFFF
     .long 0x210000, 0
+// A gate to `to` for exception `n`.
+.macro gate n, to
+    mov $\to, %eax
+    movw %ax, 0x210000 + 16 * \n
+    movw $8, 0x210002 + 16 * \n
+    movw $0x8E00, 0x210004 + 16 * \n
+    shr $16, %eax
+    movw %ax, 0x210006 + 16 * \n
+.endm
 .code64
 long:
     mov $16, %eax
     mov %eax, %ss
     mov %eax, %ds
     mov %eax, %es
-    mov $pf, %eax
-    movw %ax, 0x2100E0
-    movw $8, 0x2100E2
-    movw $0x8E00, 0x2100E4
-    shr $16, %eax
-    movw %ax, 0x2100E6
+    gate 14, pf
+    gate 1, db
     lidt idtr
     mov $0xFEE00000, %ebx
     mov $'A', %ebp
@@ -125,6 +130,53 @@ long:
     cld
     cmpl $0x70, 0x300010
     jne bad
+    inc %ebp                 // H: single steps, one after each instruction and each element of a string
+    mov $0x1000020, %edi
+    lea 0x80(%rbx), %rsi
+    mov $3, %ecx
+    mov $0x3FD, %edx
+    xor %r10d, %r10d
+    pushfq
+    orq $0x100, (%rsp)
+    popfq
+    mov 0x80(%rbx), %eax
+    in %dx, %al
+    rep movsl
+1:  nop
+    cmp $5, %r10d
+    jne bad
+    cmp $1b, %r9
+    jne bad
+    test %ecx, %ecx
+    jnz bad
+    mov %dr6, %rax
+    bt $14, %rax
+    jnc bad
+    inc %ebp                 // I: SSE's moves
+    mov %cr4, %rax
+    or $0x200, %rax
+    mov %rax, %cr4
+    mov $0x40, %eax
+    movd %eax, %xmm3
+    movd %xmm3, 0x80(%rbx)
+    movups 0xC0000(%rbx), %xmm15
+    movups %xmm15, 0x1000100
+    cmpl $0x40, 0x80(%rbx)
+    jne bad
+    cmpq $-1, 0x300108
+    jne bad
+    movd %xmm3, %ecx
+    cmp $0x40, %ecx
+    jne bad
+    inc %ebp                 // J: comparisons
+    lea 0x80(%rbx), %rdi
+    mov %edi, %esi
+    scasl
+    jne bad
+    lea 0x80(%rbx), %rdi
+    mov $1, %ecx
+    repe cmpsl
+    jne bad
     mov $ok, %esi
     jmp say
 code: .byte 0x83,0x8B,0x80,0,0, 0,0x40,0xC3
@@ -139,6 +191,12 @@ say:
 1:  cli
     hlt
     jmp 1b
+db: inc %r10d
+    mov (%rsp), %r9
+    cmp $5, %r10d
+    jne 1f
+    andq $~0x100, 16(%rsp)
+1:  iretq
 pf: inc %r12d
     mov %cr2, %rax
     cmp %r13, %rax

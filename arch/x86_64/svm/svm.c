@@ -285,12 +285,13 @@ static void svm_run(struct arch_vcpu *av, struct x86_exit *out)
     svm_enter(av, out, sv);
 }
 
+// In real mode exceptions have no error code.
 static void svm_inject(struct arch_vcpu *av, enum x86_event type, uint8_t vector, int64_t error)
 {
     struct svm_vcpu *sv = av->vendor;
     uint64_t e = EVENT_VALID | (uint64_t)type << EVENT_TYPE_SHIFT | vector;
 
-    if (error >= 0) {
+    if (error >= 0 && sv->vmcb->save.cr0 & CR0_PE) {
         e |= EVENT_ERROR | (uint64_t)error << 32;
     }
     sv->vmcb->control.event_inject = e;
@@ -321,12 +322,25 @@ static void svm_want_window(struct arch_vcpu *av, bool want)
     }
 }
 
+// A breakpoint that was held off may come again; a debugger hears of the step (APM vol. 2, 13.1.2).
+__attribute__((noinline)) static void stepped(struct arch_vcpu *av, struct vmcb_save *s)
+{
+    s->rflags &= ~RFLAGS_RF;
+    if (s->rflags & RFLAGS_TF) {
+        s->dr6 |= DR6_BS;
+        svm_inject(av, X86_EVENT_EXCEPTION, X86_DB, -1);
+    }
+}
+
 static void svm_advance(struct arch_vcpu *av, uint32_t length)
 {
     struct vmcb *vmcb = ((struct svm_vcpu *)av->vendor)->vmcb;
 
     vmcb->save.rip += length;
     vmcb->control.shadow = 0;
+    if (__builtin_expect((vmcb->save.rflags & (RFLAGS_TF | RFLAGS_RF)) != 0, false)) {
+        stepped(av, &vmcb->save);
+    }
 }
 
 const struct x86_virt_ops svm_ops = {

@@ -355,10 +355,27 @@ void vmx_clear_shadow(struct arch_vcpu *av)
     }
 }
 
-static void vmx_advance(struct arch_vcpu *av, uint32_t length)
+// Outside of 64-bit code the hardware does not take a RIP of more than 32 bits. A breakpoint that was held off may come
+// again; a debugger hears of the step (vol. 3B, 17.3.1.4).
+void vmx_advance(struct arch_vcpu *av, uint32_t length)
 {
-    vmcs_write(VMCS_GUEST_RIP, vmcs_read(VMCS_GUEST_RIP) + length);
+    uint64_t old = vmcs_read(VMCS_GUEST_RIP), rip = old + length, flags = vmcs_read(VMCS_GUEST_RFLAGS);
+
+    if ((old ^ rip) >> 32) {
+        struct x86_seg cs;
+
+        vmx_get_segment(av, X86_CS, &cs);
+        rip &= cs.attr & X86_SEG_LONG ? UINT64_MAX : UINT32_MAX;
+    }
+    vmcs_write(VMCS_GUEST_RIP, rip);
     vmx_clear_shadow(av);
+    if (flags & RFLAGS_RF) {
+        vmcs_write(VMCS_GUEST_RFLAGS, flags & ~RFLAGS_RF);
+    }
+    if (flags & RFLAGS_TF) {
+        creg_write(dr6, creg_read(dr6) | DR6_BS);
+        vmx_inject(av, X86_EVENT_EXCEPTION, X86_DB, -1);
+    }
 }
 
 static void put_event(struct vmx_vcpu *vv)

@@ -13,7 +13,6 @@
 #define CR_TYPE_SHIFT 4
 #define CR_TYPE UINT64_C(3) // 0: MOV to it, 1: MOV from it
 #define CR_REGISTER_SHIFT 8
-#define SEG_LONG 0x200
 #define PAE_CR3 MASK64(5, 27)
 #define PDPTES 4
 
@@ -60,8 +59,7 @@ static void exception(struct arch_vcpu *av, const struct vmx_exit *in, struct x8
 
 static void done(struct arch_vcpu *av, const struct vmx_exit *in)
 {
-    vmcs_write(VMCS_GUEST_RIP, vmcs_read(VMCS_GUEST_RIP) + in->length);
-    vmx_clear_shadow(av);
+    vmx_advance(av, in->length);
     av->done++;
 }
 
@@ -93,7 +91,7 @@ static bool write_cr0(struct arch_vcpu *av, uint64_t v)
     struct x86_seg cs;
 
     vmx_get_segment(av, X86_CS, &cs);
-    now.code64 = (now.efer & EFER_LMA) && (cs.attr & SEG_LONG);
+    now.code64 = (now.efer & EFER_LMA) && (cs.attr & X86_SEG_LONG);
     if (!vmx_cr0_allowed(&now, v)) {
         return false;
     }

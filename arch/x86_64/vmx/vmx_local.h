@@ -79,6 +79,7 @@ bool vmx_intercept(struct arch_vcpu *av, const struct vmx_exit *in, struct x86_e
 
 void vmx_inject(struct arch_vcpu *av, enum x86_event type, uint8_t vector, int64_t error);
 void vmx_clear_shadow(struct arch_vcpu *av);
+void vmx_advance(struct arch_vcpu *av, uint32_t length);
 
 // vmx_regs.c
 uint64_t vmx_get(const struct arch_vcpu *av, enum x86_field f);
