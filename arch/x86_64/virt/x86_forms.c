@@ -49,7 +49,12 @@ enum group {
     [(opcode) + 3] = {__VA_ARGS__}, [(opcode) + 4] = {__VA_ARGS__}, [(opcode) + 5] = {__VA_ARGS__}, \
     [(opcode) + 6] = {__VA_ARGS__}, [(opcode) + 7] = {__VA_ARGS__}
 
-static const struct x86_form forms_byte[256] = {
+// A row of the tables: x86_form's fields, and the group of opcodes, if any.
+struct row {
+    uint8_t kind, op, dst, src, flags, group;
+};
+
+static const struct row forms_byte[256] = {
     ARITHMETIC(X86_OP_ADD),
     ARITHMETIC(X86_OP_OR),
     ARITHMETIC(X86_OP_ADC),
@@ -97,7 +102,7 @@ static const struct x86_form forms_byte[256] = {
     [0xFF] = {ALU, 0, MEM, NONE, 0, GROUP_5},
 };
 
-static const struct x86_form forms_0f[256] = {
+static const struct row forms_0f[256] = {
     [0x0D] = {NOTHING, 0, MEM, NONE, 0, 0},
     [0x18] = {NOTHING, 0, MEM, NONE, 0, 0},
     EIGHT(0x40, X86_MOVE_IF, X86_OP_MOV, REG, MEM, 0, 0),
@@ -122,8 +127,8 @@ static const struct x86_form forms_0f[256] = {
 };
 
 // MOVBE; with F2 they are CRC32.
-static const struct x86_form form_movbe_load = {ALU, X86_OP_SWAP, REG, MEM, 0, 0, false};
-static const struct x86_form form_movbe_store = {ALU, X86_OP_SWAP, MEM, REG, 0, 0, false};
+static const struct row movbe_load = {ALU, X86_OP_SWAP, REG, MEM, 0, 0};
+static const struct row movbe_store = {ALU, X86_OP_SWAP, MEM, REG, 0, 0};
 
 // What the reg field of the ModRM byte makes of an opcode.
 static const struct {
@@ -156,12 +161,12 @@ static const struct {
     [GROUP_CACHE] = {[6] = {NOTHING, 0}, {NOTHING, 0}}, // CLWB; CLFLUSH, CLFLUSHOPT
 };
 
-static struct x86_form find_0f38(const struct x86_insn *in)
+static struct row find_0f38(const struct x86_insn *in)
 {
     if (!(in->prefixes & (X86_PFX_REP | X86_PFX_REPNE)) && (in->opcode & 0xFE) == 0xF0) {
-        return in->opcode == 0xF0 ? form_movbe_load : form_movbe_store;
+        return in->opcode == 0xF0 ? movbe_load : movbe_store;
     }
-    return (struct x86_form){0};
+    return (struct row){0};
 }
 
 static bool lock_is_wrong(const struct x86_insn *in, const struct x86_form *f)
@@ -172,9 +177,9 @@ static bool lock_is_wrong(const struct x86_insn *in, const struct x86_form *f)
     return f->kind != X86_CMPXCHG_PAIR && !(f->kind == ALU && f->dst == MEM && x86_op_table[f->op].locks);
 }
 
-static struct x86_form find_in_tables(const struct x86_insn *in)
+static struct row find_in_tables(const struct x86_insn *in)
 {
-    struct x86_form f = {0};
+    struct row f = {0};
 
     if (in->vector || in->map > X86_MAP_0F38) {
         return f;
@@ -197,7 +202,8 @@ static struct x86_form find_in_tables(const struct x86_insn *in)
 
 struct x86_form x86_find_form(const struct x86_insn *in)
 {
-    struct x86_form f = find_in_tables(in);
+    struct row row = find_in_tables(in);
+    struct x86_form f = {.kind = row.kind, .op = row.op, .dst = row.dst, .src = row.src, .flags = row.flags};
 
     if (f.kind == X86_UNKNOWN && x86_is_vector_move(in)) {
         f.kind = X86_VECTOR;

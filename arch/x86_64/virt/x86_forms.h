@@ -54,7 +54,6 @@ struct x86_form {
     uint8_t op;       // enum x86_op; of strings, whether they compare
     uint8_t dst, src; // enum x86_operand
     uint8_t flags;    // enum x86_form_flag, OR-ed
-    uint8_t group;    // x86_forms.c's own
     bool single;      // it has just one operand in memory, at one address
 };
 
