@@ -28,6 +28,8 @@ enum vcpu_exit_kind {
     VCPU_EXIT_RESET,        // the guest resets itself
     VCPU_EXIT_FAULT,        // nothing architectural can be done: stop the VM with a fault card
     VCPU_EXIT_ENTRY_FAILED, // the hardware refused to enter the guest
+    VCPU_EXIT_NO_PORT,      // counted once more: nobody answers at that port
+    VCPU_EXIT_NO_REGISTER,  // counted once more: the guest has no such register, or it cannot have that value
     VCPU_EXIT_COUNT
 };
 

@@ -200,6 +200,8 @@ X86_64 = {
         # Prefixed forms, whose length the hypervisor may get wrong: on in the midst of it, whatever that means.
         "prefixed-cpuid": ".code32\n1: .byte 0x66, 0x0F, 0xA2\n.fill 5, 1, 0x90\njmp 1b",
         "prefixed-call": ".code32\n1: .byte 0xF3, 0x0F, 0x01, 0xD9\n.fill 8, 1, 0x90\njmp 1b",
+        "prefixed-rdmsr": ".code32\nmov $0x10, %ecx\n1: .byte 0x66, 0x0F, 0x32\n.fill 8, 1, 0x90\njmp 1b",
+        "prefixed-wrmsr": ".code32\nmov $0x10, %ecx\n1: .byte 0x66, 0x0F, 0x30\n.fill 8, 1, 0x90\njmp 1b",
         "prefixed-halt": ".code32\n1: .byte 0xF2, 0x2E, 0xF4\nnop\njmp 1b",
         # The page directory is its own page tables, or a device.
         "tables-of-themselves": ".code32\nmov $0x200000, %edi\nmov %edi, %cr3\nmov $0x200003, %eax\nmov $1024, %ecx\n"

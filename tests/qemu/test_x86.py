@@ -7,6 +7,7 @@ import pytest
 from lodge import TOP, Image, Machine, cross, vm
 from scenarios import HEARTBEAT
 from test_containment import redteam
+from test_lifecycle import rows, to_shell
 
 
 def linked(name, tmp_path, bits=64, defines=(), raw=True):
@@ -46,6 +47,16 @@ def test_clock_without_8254(machine):
         clock = m.expect(r"(assumed|clock \d+ kHz)").group(1)
         assert clock != "assumed" and clock != "clock 1000000 kHz", clock
         m.heartbeat_goes_on("heartbeat", beats=2)
+
+
+def test_refused_accesses_are_counted():
+    """Ports that nobody has, MSRs that a guest has not: all ones, #GP, and a number for the operator."""
+    with Machine(Image(redteam("ports", "ports") + redteam("msr-read", "msr-read"))) as m:
+        m.expect_all([r"redteam ports: PASS", r"redteam msr-read: PASS"])
+        to_shell(m)
+        counts = {name: {r["reason"]: r["count"] for r in rows(m, f"exits {name}")} for name in ("ports", "msr-read")}
+        assert counts["ports"]["no-port"] > 60000 and counts["msr-read"]["no-register"] > 1000, counts
+        assert counts["ports"]["pio"] > counts["ports"]["no-port"], counts
 
 
 def test_debug_registers_are_a_guests_own():

@@ -123,13 +123,20 @@ static enum vcpu_verdict exit_fault(struct vcpu *v, struct vcpu_exit *e)
     return VCPU_LEAVE;
 }
 
+static enum vcpu_verdict exit_counted(struct vcpu *v, struct vcpu_exit *e)
+{
+    (void)v;
+    (void)e;
+    return VCPU_RESUME;
+}
+
 static const exit_handler handlers[VCPU_EXIT_COUNT] = {
     [VCPU_EXIT_MMIO] = exit_mmio,          [VCPU_EXIT_HYPERCALL] = vcpu_hypercall,
     [VCPU_EXIT_IDLE] = exit_idle,          [VCPU_EXIT_IPI] = exit_ipi,
     [VCPU_EXIT_SYSREG] = exit_sysreg,      [VCPU_EXIT_CPU_ON] = exit_cpu_on,
     [VCPU_EXIT_CPU_OFF] = exit_cpu_off,    [VCPU_EXIT_POWEROFF] = exit_poweroff,
     [VCPU_EXIT_RESET] = exit_reset,        [VCPU_EXIT_FAULT] = exit_fault,
-    [VCPU_EXIT_ENTRY_FAILED] = exit_fault,
+    [VCPU_EXIT_ENTRY_FAILED] = exit_fault, [VCPU_EXIT_NO_REGISTER] = exit_counted,
 };
 
 static bool timing; // relaxed: a late change of mind loses nothing
@@ -202,6 +209,7 @@ static inline void access_port(struct vcpu *v, struct io_access *a, uint16_t por
     struct io_cache *cache = a->size == 1 ? &v->pio_byte_cache : &v->pio_cache;
 
     if (io_bus_access(&v->vm->pio, cache, port, a) != IO_DONE) {
+        v->exits[VCPU_EXIT_NO_PORT].count++;
         a->value = MASK64(0, 8 * a->size);
     }
 }
@@ -408,6 +416,7 @@ const char *vcpu_exit_name(enum vcpu_exit_kind kind)
         [VCPU_EXIT_CPU_ON] = "cpu-on",     [VCPU_EXIT_CPU_OFF] = "cpu-off",
         [VCPU_EXIT_POWEROFF] = "poweroff", [VCPU_EXIT_RESET] = "reset",
         [VCPU_EXIT_FAULT] = "fault",       [VCPU_EXIT_ENTRY_FAILED] = "entry-failed",
+        [VCPU_EXIT_NO_PORT] = "no-port",   [VCPU_EXIT_NO_REGISTER] = "no-register",
     };
 
     return (unsigned)kind < VCPU_EXIT_COUNT ? names[kind] : "?";

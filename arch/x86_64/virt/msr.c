@@ -276,13 +276,15 @@ enum vcpu_verdict x86_exit_msr(struct arch_vcpu *av, struct x86_exit *x)
 {
     uint32_t msr = (uint32_t)av->r[X86_RCX];
     const struct msr *m = find(msr);
+    struct vcpu_exit none;
 
     if (m && (x->msr.write ? write(av, m, msr) : read(av, m, msr, &x->msr.value))) {
         return x86_done(av, x->length);
     }
+    none.kind = VCPU_EXIT_NO_REGISTER;
     av->done++;
     x86_fault(av, X86_GP, 0);
-    return VCPU_RESUME;
+    return av->up->exit(av, &none);
 }
 
 void x86_msrs_reset(struct arch_vcpu *av)
