@@ -11,6 +11,7 @@
 struct virt_caps {
     unsigned ipa_bits;   // guest physical address bits that a stage-2 / EPT table can translate here
     unsigned vmid_count; // address-space identifiers, including 0 which is never given to a guest
+    const char *options; // given: the hypervisor's command line; NULL: none
     const char *name;    // "EL2", "HS-mode", "SVM", "VMX"
     char text[128];      // features in one line for the banner
     char hidden
@@ -75,6 +76,11 @@ enum apic_mode {
     APIC_MMIO, // xAPIC
     APIC_X2
 };
+enum apic_post {
+    APIC_POST_REFUSED, // nothing has been done: the vCPU is not in its guest
+    APIC_POST_DONE,    // the hardware will deliver it, or the vCPU finds it before it sleeps
+    APIC_POST_NOTIFY   // it is posted, but the vCPU has to be told: it has left its guest meanwhile
+};
 struct apic_page_ops {
     // True: the hardware reads and writes all registers, and delivers what is in the page's IRR; what it cannot do alone it
     // reports. False: the page's TPR alone is in use, and interrupts come by arch_vcpu_set_irq().
@@ -91,6 +97,13 @@ struct apic_page_ops {
     void (*report_eoi)(struct arch_vcpu *av, const uint32_t vectors[APIC_VECTOR_WORDS]);
     // Reported is when TPR falls below this class (its upper half); 0: never. Not above the present one. !delivers only.
     void (*report_priority)(struct arch_vcpu *av, unsigned priority_class);
+    // Any CPU, any context: an edge-triggered interrupt for a vCPU that runs, without making it leave its guest. It comes to IRR by
+    // itself, at the latest when the vCPU enters its guest next. NULL: there is no such thing.
+    enum apic_post (*post)(struct arch_vcpu *av, uint8_t vector);
+    // Of the posted ones that have not come to IRR yet, those of a word. NULL as post.
+    uint32_t (*posted)(struct arch_vcpu *av, unsigned word);
+    // They are forgotten. The vCPU is loaded nowhere, or here. NULL as post.
+    void (*drop_posts)(struct arch_vcpu *av);
 };
 // NULL: local APICs are emulated here.
 const struct apic_page_ops *arch_apic_pages(void);

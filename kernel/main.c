@@ -87,6 +87,7 @@ void kernel_main(struct boot_info *bi)
     init_memory(bi);
     random_init(bi);
     init_devices(bi);
+    caps.options = bi->cmdline;
     must(arch_virt_probe(&caps), "virtualisation");
     cpu_set_online_hook(enable_virtualisation); // on this CPU now, on the others as they come
     cpu_start_all();

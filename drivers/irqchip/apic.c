@@ -99,6 +99,10 @@ static unsigned apic_ack(void)
     if (vector >= VECTOR_GSI && vector < VECTOR_GSI_END) {
         return IRQ_GSI + (vector - VECTOR_GSI);
     }
+    if (vector ==
+        VECTOR_NOTIFY) { // for a guest that is not there any more: what was posted waits for its next entry
+        lapic_write(LAPIC_EOI, 0);
+    }
     return IRQ_NONE; // the spurious one wants no EOI
 }
 

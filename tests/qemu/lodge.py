@@ -38,6 +38,7 @@ PLATFORM = os.environ.get("PLATFORM") or FACTS["platform"]
 BUILD = os.path.join("build", PLATFORM)
 LOGS = os.path.join(TOP, "build", "test-logs", ARCH)
 QEMU10 = os.path.join(CACHE, "qemu10", "usr")
+BOCHS3 = os.path.join(CACHE, "bochs3")
 PANIC = r"PANIC on cpu \d+"
 PROMPT = r"debian:\S*# "
 
@@ -342,13 +343,14 @@ class Machine:
 
 
 class Bochs(Machine):
-    """The same under Bochs: an Intel CPU with VMX, about a hundredth of QEMU's speed. `disk` is on its IDE controller."""
+    """The same under Bochs: an Intel CPU with VMX, about a hundredth of QEMU's speed. `disk` is on its IDE controller; `newer`: 3.0."""
     script = "bochs"
 
-    def __init__(self, image, **options):
+    def __init__(self, image, newer=False, **options):
         self.folder = Machine.log_path.removesuffix(".log") + ".bochs"
         os.environ["LODGE_BOCHS_DIR"] = self.folder
-        super().__init__(image, smp=1, **{"mem": "512M", **options})
+        os.environ["BOCHS"] = BOCHS3 if newer else ""
+        super().__init__(image, **{"smp": 1, "mem": "512M", **options})
 
     def kill(self):
         super().kill()

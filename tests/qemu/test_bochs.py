@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Intel VMX, which only Bochs emulates: what the scenarios show of SVM under QEMU, in as few boots as possible. One CPU."""
+"""Intel VMX, which only Bochs emulates: what the scenarios show of SVM under QEMU, in as few boots as possible."""
 from lodge import FACTS, Bochs, Image, assemble, vm
 from scenarios import host, linux
 from test_lifecycle import rows, to_shell
@@ -37,6 +37,19 @@ def test_small_guests(tmp_path):
         to_shell(m)
         counts = exits(m, "apic")  # 600 interrupts, 14,000 accesses; 300 it sends itself go by the hypervisor on this machine
         assert counts["sysreg"] < 400 and counts["mmio"] < 20, counts
+
+
+def test_posted_interrupts(tmp_path):
+    """On two CPUs: who computes is interrupted where it is, who sleeps wakes."""
+    pair = vm("posts", "@OUT@/posts.bin", more="cpus = 2", boot="[vm.sched]\npcpus = [0, 1]")
+    image = Image(host(log="info") + pair + vm("victim", "heartbeat"), {"posts.bin": linked("x86_posts.S", tmp_path)})
+    with Bochs(image, newer=True, cpu="corei7_skylake_x", smp=2, append="posted=on", limit=LIMIT) as m:
+        m.expect(r"VMX: .*, virtual-interrupt delivery, posted interrupts\s", timeout=RUN)
+        m.expect(r"\[posts\] POSTS is OK", timeout=RUN)
+        m.heartbeat_goes_on("victim", timeout=RUN)
+        to_shell(m)
+        counts = exits(m, "posts")  # 10,500 are sent, 9,000 of them to one that computes
+        assert counts["irq"] < 4000 and counts["idle"] > 700, counts
 
 
 def test_linux():

@@ -118,6 +118,7 @@ static int highest_request(const struct vlapic *a)
     for (unsigned w = 0; w < VLAPIC_WORDS; w++) {
         words[w] = atomic_load_explicit(&a->irr[w], memory_order_acquire);
         words[w] |= a->apic->pages->delivers ? load(a, REG_IRR + w) : 0;
+        words[w] |= a->apic->pages->posted ? a->apic->pages->posted(vcpu_of(a), w) : 0;
     }
     return highest_of(words);
 }
@@ -226,6 +227,7 @@ static void fold(struct vlapic *a)
 
 static void unfold(struct vlapic *a)
 {
+    atomic_store_explicit(&a->page.open, vlapic_is_enabled(a), memory_order_relaxed);
     store(a, REG_TPR, a->regs.tpr);
     if (a->apic->pages->delivers) {
         for (unsigned reg = REG_ID; reg < REG_SELF_IPI; reg++) {
@@ -247,6 +249,9 @@ void vapic_page_reset(struct vlapic *a)
 {
     for (unsigned w = 0; a->apic->pages->delivers && w < VLAPIC_WORDS; w++) {
         store(a, REG_IRR + w, 0);
+    }
+    if (a->apic->pages->drop_posts) {
+        a->apic->pages->drop_posts(vcpu_of(a));
     }
     unfold(a);
 }
@@ -364,6 +369,27 @@ enum io_result vapic_page_ioapic_access(void *dev, struct io_access *access)
     (void)!vioapic_access(dev, access); // never refuses
     drive(&v->lapics[access->vcpu]);
     return IO_DONE;
+}
+
+// ---- from elsewhere ----------------------------------------
+
+// One that was level-triggered the last time may have to end as such, and has to lose the mark: that is the vCPU's to do. Who finds the
+// APIC switched on when it no longer is, has sent before that.
+bool vapic_page_post(struct vlapic *a, uint8_t vector)
+{
+    const struct apic_page_ops *pages = a->apic->pages;
+    struct virqchip *chip = &a->apic->chip;
+    enum apic_post result;
+
+    if (!pages->post || !atomic_load_explicit(&a->page.open, memory_order_relaxed) ||
+        (atomic_load_explicit(&a->tmr[vector / 32], memory_order_relaxed) >> vector % 32 & 1)) {
+        return false;
+    }
+    result = pages->post(vcpu_of(a), vector);
+    if (result == APIC_POST_NOTIFY && chip->notify) {
+        chip->notify(chip->vm, a->index);
+    }
+    return result != APIC_POST_REFUSED;
 }
 
 // ---- operations ----------------------------------------

@@ -92,6 +92,7 @@ struct vlapic_clock { // under the lock
 struct vlapic_page {
     enum apic_mode mode;
     uint32_t reported[VLAPIC_WORDS]; // whose end the hardware reports
+    _Atomic bool open;               // others may post to the hardware: the APIC is switched on
 };
 
 struct vapic;
@@ -164,6 +165,8 @@ bool vlapic_write(struct vlapic *a, unsigned reg, uint64_t v);
 enum status vapic_page_attach(struct vapic *v); // E_NOMEM and what mapping a page says
 void vapic_page_detach(struct vapic *v);
 void vapic_page_reset(struct vlapic *a); // the model has been reset
+// An edge-triggered interrupt from elsewhere. False: it has to go the usual way.
+bool vapic_page_post(struct vlapic *a, uint8_t vector);
 void vapic_page_flush(struct virqchip *chip, unsigned vcpu);
 bool vapic_page_pending(struct virqchip *chip, unsigned vcpu);
 int vapic_page_acknowledge(struct virqchip *chip, unsigned vcpu);

@@ -170,7 +170,7 @@ void vlapic_post(struct vlapic *a, uint8_t vector, bool level, uint32_t sender)
 {
     if (sender == a->index) {
         post_own(a, vector, level);
-    } else if (vector >= VECTOR_FIRST) {
+    } else if (vector >= VECTOR_FIRST && (level || !a->apic->pages || !vapic_page_post(a, vector))) {
         request(a, vector, level);
         if (a->apic->chip.notify) {
             a->apic->chip.notify(a->apic->chip.vm, a->index);

@@ -47,6 +47,13 @@ static enum vcpu_verdict exit_interrupt(struct arch_vcpu *av, struct x86_exit *x
     return VCPU_RESUME;
 }
 
+static enum vcpu_verdict exit_taken(struct arch_vcpu *av, struct x86_exit *x)
+{
+    (void)x;
+    av->up->host_irq(av);
+    return VCPU_RESUME;
+}
+
 static enum vcpu_verdict exit_cpuid(struct arch_vcpu *av, struct x86_exit *x)
 {
     x86_guest_cpuid(av);
@@ -321,15 +328,25 @@ static enum vcpu_verdict exit_nested_fault(struct arch_vcpu *av, struct x86_exit
 }
 
 static const exit_handler handlers[X86_EXIT_COUNT] = {
-    [X86_EXIT_NOTHING] = exit_nothing,     [X86_EXIT_INTERRUPT] = exit_interrupt,
-    [X86_EXIT_CPUID] = exit_cpuid,         [X86_EXIT_HLT] = exit_hlt,
-    [X86_EXIT_CALL] = exit_call,           [X86_EXIT_IO] = exit_io,
-    [X86_EXIT_MSR] = x86_exit_msr,         [X86_EXIT_XSETBV] = exit_xsetbv,
-    [X86_EXIT_PRIORITY] = exit_priority,   [X86_EXIT_APIC] = exit_apic,
-    [X86_EXIT_WINDOW] = exit_window,       [X86_EXIT_NESTED_FAULT] = exit_nested_fault,
-    [X86_EXIT_UNDEFINED] = exit_undefined, [X86_EXIT_WBINVD] = exit_skip,
-    [X86_EXIT_EXCEPTION] = exit_exception, [X86_EXIT_SHUTDOWN] = exit_shutdown,
-    [X86_EXIT_FAILED] = exit_failed,       [X86_EXIT_UNKNOWN] = exit_unknown,
+    [X86_EXIT_NOTHING] = exit_nothing,
+    [X86_EXIT_INTERRUPT] = exit_interrupt,
+    [X86_EXIT_TAKEN] = exit_taken,
+    [X86_EXIT_CPUID] = exit_cpuid,
+    [X86_EXIT_HLT] = exit_hlt,
+    [X86_EXIT_CALL] = exit_call,
+    [X86_EXIT_IO] = exit_io,
+    [X86_EXIT_MSR] = x86_exit_msr,
+    [X86_EXIT_XSETBV] = exit_xsetbv,
+    [X86_EXIT_PRIORITY] = exit_priority,
+    [X86_EXIT_APIC] = exit_apic,
+    [X86_EXIT_WINDOW] = exit_window,
+    [X86_EXIT_NESTED_FAULT] = exit_nested_fault,
+    [X86_EXIT_UNDEFINED] = exit_undefined,
+    [X86_EXIT_WBINVD] = exit_skip,
+    [X86_EXIT_EXCEPTION] = exit_exception,
+    [X86_EXIT_SHUTDOWN] = exit_shutdown,
+    [X86_EXIT_FAILED] = exit_failed,
+    [X86_EXIT_UNKNOWN] = exit_unknown,
 };
 
 // ---- the loop ----------------------------------------

@@ -18,7 +18,8 @@ struct pt_format;
 
 enum x86_exit_kind {
     X86_EXIT_NOTHING,   // enter again
-    X86_EXIT_INTERRUPT, // a host interrupt waits; the vendor may have taken it (percpu vector noted)
+    X86_EXIT_INTERRUPT, // a host interrupt waits
+    X86_EXIT_TAKEN,     // ... and has been taken: its vector is noted (arch_irq_note())
     X86_EXIT_CPUID,
     X86_EXIT_HLT,
     X86_EXIT_CALL, // VMMCALL, VMCALL

@@ -42,7 +42,7 @@ enum status arch_virt_probe(struct virt_caps *caps)
     static const struct x86_virt_ops *const vendors[] = {&vmx_ops, &svm_ops};
     enum status s = E_NOENT;
 
-    *caps = (struct virt_caps){0};
+    *caps = (struct virt_caps){.options = caps->options};
     for (unsigned i = 0; i < ARRAY_SIZE(vendors) && s == E_NOENT; i++) {
         x86_ops = vendors[i];
         s = vendors[i]->probe(caps);

@@ -11,6 +11,7 @@
 enum vmcs_field {
     // 16 bits
     VMCS_VPID = 0x0000,
+    VMCS_POSTED_VECTOR = 0x0002,
     VMCS_GUEST_SELECTOR = 0x0800,   // ES, CS, SS, DS, FS, GS, LDTR, TR: 2 apart
     VMCS_GUEST_INTERRUPTS = 0x0810, // "guest interrupt status"
     VMCS_HOST_ES = 0x0C00,
@@ -26,6 +27,7 @@ enum vmcs_field {
     VMCS_VIRTUAL_APIC = 0x2012,
     VMCS_APIC_ACCESS = 0x2014,
     VMCS_EPTP = 0x201A,
+    VMCS_POSTED_DESCRIPTOR = 0x2016,
     VMCS_EOI_EXITS = 0x201C, // four, 2 apart
     VMCS_GUEST_PHYSICAL = 0x2400,
     VMCS_LINK_POINTER = 0x2800,
@@ -88,6 +90,7 @@ enum vmcs_field {
 #define PIN_NMI BIT32(3)
 #define PIN_VIRTUAL_NMI BIT32(5)
 #define PIN_PREEMPTION BIT32(6)
+#define PIN_POSTED BIT32(7)
 
 #define PRIMARY_WINDOW BIT32(2)
 #define PRIMARY_TSC_OFFSET BIT32(3)
@@ -117,6 +120,7 @@ enum vmcs_field {
 
 #define EXIT_SAVE_DEBUG BIT32(2)
 #define EXIT_HOST_64 BIT32(9)
+#define EXIT_ACKNOWLEDGE BIT32(15)
 #define EXIT_SAVE_PAT BIT32(18)
 #define EXIT_LOAD_PAT BIT32(19)
 #define EXIT_SAVE_EFER BIT32(20)

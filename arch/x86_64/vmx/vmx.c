@@ -42,7 +42,8 @@ bool vmx_enter(uint64_t r[X86_REG_COUNT], bool launched);
 // ---- the machine ----------------------------------------
 
 static const struct vmx_wish wishes[VMX_CONTROL_COUNT] = {
-    [VMX_PIN] = {.required = PIN_INTERRUPT | PIN_NMI | PIN_VIRTUAL_NMI, .optional = PIN_PREEMPTION},
+    [VMX_PIN] = {.required = PIN_INTERRUPT | PIN_NMI | PIN_VIRTUAL_NMI,
+                 .optional = PIN_PREEMPTION | PIN_POSTED},
     [VMX_PRIMARY] = {.required = PRIMARY_TSC_OFFSET | PRIMARY_HLT | PRIMARY_MWAIT | PRIMARY_RDPMC |
                                  PRIMARY_CR8_LOAD | PRIMARY_CR8_STORE | PRIMARY_IO | PRIMARY_MSR_BITMAP |
                                  PRIMARY_MONITOR | PRIMARY_SECONDARY,
@@ -54,7 +55,7 @@ static const struct vmx_wish wishes[VMX_CONTROL_COUNT] = {
                                    SECONDARY_VIRTUAL_INTERRUPTS},
     [VMX_EXIT] = {.required = EXIT_SAVE_DEBUG | EXIT_HOST_64 | EXIT_SAVE_PAT | EXIT_LOAD_PAT |
                               EXIT_SAVE_EFER | EXIT_LOAD_EFER,
-                  .optional = EXIT_SAVE_TIMER},
+                  .optional = EXIT_SAVE_TIMER | EXIT_ACKNOWLEDGE},
     [VMX_ENTRY] = {.required = ENTRY_LOAD_DEBUG | ENTRY_LOAD_PAT | ENTRY_LOAD_EFER,
                    .unwanted = ENTRY_GUEST_64},
 };
@@ -114,7 +115,7 @@ void vmx_open_msr(uint8_t *bitmap, uint32_t msr, bool write)
 }
 
 // Registers that the guest reaches without an exit; every other access leaves it.
-static enum status make_msr_bitmap(enum vmx_apic_level apic)
+static enum status make_msr_bitmap(enum vmx_apic_level apic, bool posts)
 {
     static const uint32_t open[] = {0x174,     0x175,      0x176,       MSR_STAR,    MSR_LSTAR,
                                     MSR_CSTAR, MSR_SFMASK, MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE};
@@ -129,7 +130,7 @@ static enum status make_msr_bitmap(enum vmx_apic_level apic)
         vmx_open_msr(msr_bitmap, open[i], false);
         vmx_open_msr(msr_bitmap, open[i], true);
     }
-    return vmx_apic_init(apic, msr_bitmap, revision == REVISION_BOCHS);
+    return vmx_apic_init(apic, msr_bitmap, revision == REVISION_BOCHS, posts);
 }
 
 static enum status vmx_probe(struct virt_caps *caps)
@@ -140,6 +141,7 @@ static enum status vmx_probe(struct virt_caps *caps)
                                                 ", APIC registers, virtual-interrupt delivery"};
     enum vmx_apic_level apic;
     const char *why;
+    bool posts;
 
     if (!(cpuid_read(1, 0).ecx & CPUID1_ECX_VMX)) {
         return E_NOENT;
@@ -151,13 +153,15 @@ static enum status vmx_probe(struct virt_caps *caps)
     choose_timer();
     apic = vmx_apic_choose(vmx_controls);
     revision = (uint32_t)(rdmsr(MSR_VMX_BASIC) & VMX_BASIC_REVISION);
+    posts = vmx_posts_choose(vmx_controls, apic, vmx_posts_wanted(caps->options));
     vmx_physical_bits = cpuid_read(0x80000008, 0).eax & 0xFF;
     caps->ipa_bits = vmx_physical_bits < 48 ? vmx_physical_bits : 48;
     caps->name = "VMX";
-    snprintf(caps->text, sizeof(caps->text), "EPT%s, unrestricted guests%s%s",
+    snprintf(caps->text, sizeof(caps->text), "EPT%s, unrestricted guests%s%s%s",
              ept_caps & EPT_CAP_1G ? " with 1 GiB pages" : "",
-             vmx_controls[VMX_SECONDARY] & SECONDARY_VPID ? ", VPID" : "", apic_text[apic]);
-    return make_msr_bitmap(apic);
+             vmx_controls[VMX_SECONDARY] & SECONDARY_VPID ? ", VPID" : "", apic_text[apic],
+             posts ? ", posted interrupts" : "");
+    return make_msr_bitmap(apic, posts);
 }
 
 static void *region_alloc(void)
@@ -277,7 +281,7 @@ static void refresh(struct arch_vcpu *av, struct vmx_vcpu *vv, unsigned cpu)
     if (moved || av->flushed != changes) {
         invept(av->vm->root.v | EPTP_WB | EPTP_WALK4);
         av->flushed = changes;
-        vv->cpu = cpu;
+        __atomic_store_n(&vv->cpu, cpu, __ATOMIC_RELAXED); // posters read it
     }
     if ((vmx_controls[VMX_SECONDARY] & SECONDARY_VPID) && (moved || vv->generation != cpus[cpu].generation)) {
         give_vpid(vv, &cpus[cpu]);
@@ -435,6 +439,10 @@ static void describe_exit(struct arch_vcpu *av, struct vmx_vcpu *vv, struct x86_
     if (!vmx_intercept(av, &in, out)) {
         vmx_decode(&in, out);
     }
+    if (in.reason == REASON_INTERRUPT && (vmx_controls[VMX_EXIT] & EXIT_ACKNOWLEDGE)) {
+        arch_irq_note((uint8_t)vmcs_read(VMCS_EXIT_EVENT));
+        out->kind = X86_EXIT_TAKEN;
+    }
 }
 
 // Host interrupts end a guest's run whether it has masked them or not. Bochs 2.7 loses sight of that when a guest is entered
@@ -446,7 +454,7 @@ static void limit_deaf(struct vmx_vcpu *vv)
     if (deaf != vv->limited && (vmx_controls[VMX_PIN] & PIN_PREEMPTION)) {
         vv->limited = deaf;
         restart_timer();
-        vmcs_write(VMCS_PIN_CONTROLS, vmx_controls[VMX_PIN] ^ (deaf ? 0 : PIN_PREEMPTION));
+        vmcs_write(VMCS_PIN_CONTROLS, vmx_apic_pin(vv) | (deaf ? PIN_PREEMPTION : 0));
         vmcs_write(VMCS_EXIT_CONTROLS, vmx_controls[VMX_EXIT] ^ (deaf ? 0 : EXIT_SAVE_TIMER));
     }
 }
@@ -454,6 +462,7 @@ static void limit_deaf(struct vmx_vcpu *vv)
 static void vmx_run(struct arch_vcpu *av, struct x86_exit *out)
 {
     struct vmx_vcpu *vv = vmx_of(av);
+    bool entered;
 
     if (vv->apic.threshold && vmx_apic_priority_fell(vv)) {
         *out = (struct x86_exit){.kind = X86_EXIT_APIC, .apic = {.event = X86_APIC_PRIORITY}};
@@ -463,7 +472,10 @@ static void vmx_run(struct arch_vcpu *av, struct x86_exit *out)
     put_event(vv);
     limit_deaf(vv);
     vmcs_write(VMCS_GUEST_RSP, av->r[X86_RSP]);
-    if (!vmx_enter(av->r, vv->launched)) {
+    vmx_apic_enter(vv);
+    entered = vmx_enter(av->r, vv->launched);
+    vmx_apic_leave(vv);
+    if (!entered) {
         *out = (struct x86_exit){.kind = X86_EXIT_FAILED, .reason = vmcs_read(VMCS_INSTRUCTION_ERROR)};
         return;
     }

@@ -3,6 +3,7 @@
 // The hardware's local APIC (Intel SDM vol. 3C, chapter 29) for guests: a page of registers for each vCPU. Where the CPU has
 // everything, it delivers interrupts from there without an exit, and exits for registers whose writing has effects; where it
 // has the TPR shadow alone, CR8 needs no exit.
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,9 +17,14 @@
 #define CLASS_SHIFT 4
 #define X2APIC_REGS 0x40u
 #define SELF_IPI 0x3Fu
+#define ICR_FIXED 0x4000u
 
 static enum vmx_apic_level level;
+static bool has_posts;
 static struct apic_page_ops delivery_ops;
+static enum apic_post apic_post(struct arch_vcpu *av, uint8_t vector);
+static uint32_t apic_posted(struct arch_vcpu *av, unsigned word);
+static void apic_drop_posts(struct arch_vcpu *av);
 static void *plain_bitmap, *x2apic_bitmap; // of MSRs
 
 // ---- the machine ----------------------------------------
@@ -36,9 +42,13 @@ static void open_registers(uint8_t *map)
     }
 }
 
-enum status vmx_apic_init(enum vmx_apic_level found, void *msr_bitmap, bool ignores_mask)
+enum status vmx_apic_init(enum vmx_apic_level found, void *msr_bitmap, bool ignores_mask, bool posts)
 {
     level = found;
+    has_posts = posts;
+    delivery_ops.post = posts ? apic_post : NULL;
+    delivery_ops.posted = posts ? apic_posted : NULL;
+    delivery_ops.drop_posts = posts ? apic_drop_posts : NULL;
     delivery_ops.ignores_mask = ignores_mask;
     plain_bitmap = x2apic_bitmap = msr_bitmap;
     if (level < VMX_APIC_DELIVERY) {
@@ -62,7 +72,16 @@ enum status vmx_apic_create(struct vmx_vcpu *vv)
         return OK;
     }
     vv->apic.page = page_alloc_zeroed(0);
-    return vv->apic.page ? OK : E_NOMEM;
+    if (!vv->apic.page) {
+        return E_NOMEM;
+    }
+    // A page of its own: Bochs 3.0 refuses an entry when the descriptor is at the start of none.
+    vv->apic.posts = has_posts ? page_alloc_zeroed(0) : NULL;
+    if (has_posts && !vv->apic.posts) {
+        page_free(vv->apic.page, 0);
+        return E_NOMEM;
+    }
+    return OK;
 }
 
 void vmx_apic_destroy(struct vmx_vcpu *vv)
@@ -70,6 +89,14 @@ void vmx_apic_destroy(struct vmx_vcpu *vv)
     if (vv->apic.page) {
         page_free(vv->apic.page, 0);
     }
+    if (vv->apic.posts) {
+        page_free(vv->apic.posts, 0);
+    }
+}
+
+uint32_t vmx_apic_pin(const struct vmx_vcpu *vv)
+{
+    return vmx_controls[VMX_PIN] & ~(PIN_PREEMPTION | (vv->apic.mode == APIC_OFF ? PIN_POSTED : 0));
 }
 
 static void write_mode(const struct vmx_vcpu *vv)
@@ -77,6 +104,7 @@ static void write_mode(const struct vmx_vcpu *vv)
     const void *bitmap = vv->apic.mode == APIC_X2 ? x2apic_bitmap : plain_bitmap;
 
     vmcs_write(VMCS_SECONDARY_CONTROLS, vmx_controls[VMX_SECONDARY] | vmx_apic_secondary(vv->apic.mode));
+    vmcs_write(VMCS_PIN_CONTROLS, vmx_apic_pin(vv) | (vv->limited ? PIN_PREEMPTION : 0));
     vmcs_write(VMCS_MSR_BITMAP, arch_virt_to_phys(bitmap).v);
 }
 
@@ -101,6 +129,47 @@ void vmx_apic_setup(const struct arch_vcpu *av)
         vmcs_write(VMCS_APIC_ACCESS, av->vm->apic_access.v);
         vmcs_write(VMCS_GUEST_INTERRUPTS, vmx_apic_status(vv->apic.page));
         write_eoi_exits(vv);
+    }
+    if (vv->apic.posts) {
+        vmcs_write(VMCS_POSTED_VECTOR, VECTOR_NOTIFY);
+        vmcs_write(VMCS_POSTED_DESCRIPTOR, arch_virt_to_phys(vv->apic.posts).v);
+    }
+}
+
+// ---- posted interrupts (29.6) ----------------------------------------
+//
+// Who posts: request, ON, then a look at `inside`. Who enters: `inside`, then a look at ON, and what is there goes to IRR; who leaves:
+// not `inside`, then (before it sleeps) a look at the requests. All of it in one order that everybody sees, so either the poster
+// finds the vCPU inside, or the vCPU finds the request, or both. Inside, interrupts are masked until the guest runs: a
+// notification that comes before is pending then, and the processor does with it what it does with a later one. One that comes
+// after the exit, or to a CPU that the vCPU has left, means nothing (apic_ack() of the host's controller): the request is found at the
+// next entry. ON set inside means that another's notification is on its way to where the vCPU is.
+
+// A notification waits here: the processor takes it first thing in the guest, and the requests with it. One that finds none would do no
+// harm, but Bochs 3.0 then delivers vector 0xFF. (It still can: between the poster's ON and its notification.)
+static bool is_notified(void)
+{
+    return lapic_read(LAPIC_IRR + VECTOR_NOTIFY / 32 * 0x10) >> VECTOR_NOTIFY % 32 & 1;
+}
+
+void vmx_apic_enter(struct vmx_vcpu *vv)
+{
+    struct vmx_apic *apic = &vv->apic;
+
+    if (!apic->posts || apic->mode == APIC_OFF) {
+        return;
+    }
+    atomic_store_explicit(&apic->inside, true, memory_order_seq_cst);
+    if (atomic_load_explicit(&apic->posts->outstanding, memory_order_seq_cst) && !is_notified() &&
+        vmx_posts_move(apic->posts, apic->page)) {
+        vmcs_write(VMCS_GUEST_INTERRUPTS, vmx_apic_status(apic->page));
+    }
+}
+
+void vmx_apic_leave(struct vmx_vcpu *vv)
+{
+    if (vv->apic.posts) {
+        atomic_store_explicit(&vv->apic.inside, false, memory_order_seq_cst);
     }
 }
 
@@ -187,6 +256,36 @@ static void apic_report_priority(struct arch_vcpu *av, unsigned priority_class)
     state = vmcs_acquire(av);
     vmcs_write(VMCS_TPR_THRESHOLD, priority_class);
     vmcs_release(av, state);
+}
+
+static enum apic_post apic_post(struct arch_vcpu *av, uint8_t vector)
+{
+    struct vmx_vcpu *vv = vmx_of(av);
+    unsigned cpu;
+    bool first;
+
+    if (!atomic_load_explicit(&vv->apic.inside, memory_order_seq_cst)) {
+        return APIC_POST_REFUSED;
+    }
+    first = vmx_posts_add(vv->apic.posts, vector);
+    if (!atomic_load_explicit(&vv->apic.inside, memory_order_seq_cst)) {
+        return APIC_POST_NOTIFY;
+    }
+    cpu = __atomic_load_n(&vv->cpu, __ATOMIC_RELAXED);
+    if (first && cpu < CPU_MAX) {
+        lapic_icr((uint32_t)cpu_get(cpu)->hw_id, ICR_FIXED | VECTOR_NOTIFY);
+    }
+    return APIC_POST_DONE;
+}
+
+static uint32_t apic_posted(struct arch_vcpu *av, unsigned word)
+{
+    return atomic_load_explicit(&vmx_of(av)->apic.posts->requests[word], memory_order_seq_cst);
+}
+
+static void apic_drop_posts(struct arch_vcpu *av)
+{
+    vmx_posts_drop(vmx_of(av)->apic.posts);
 }
 
 static const struct apic_page_ops priority_ops = {.registers = apic_registers,

@@ -3,6 +3,9 @@
 // See vmx_apic_page.h.
 #include "arch/x86_64/vmx/vmx_apic_page.h"
 
+#include <stdatomic.h>
+#include <string.h>
+
 #include "arch/x86_64/vmx/vmcs.h"
 
 #define SECONDARY_APIC \
@@ -27,6 +30,63 @@ enum vmx_apic_level vmx_apic_choose(uint32_t controls[VMX_CONTROL_COUNT])
     }
     *primary &= ~(PRIMARY_CR8_LOAD | PRIMARY_CR8_STORE);
     return all ? VMX_APIC_DELIVERY : VMX_APIC_PRIORITY;
+}
+
+bool vmx_posts_wanted(const char *options)
+{
+    static const char word[] = "posted=on";
+
+    while (options && *options) {
+        size_t length = strcspn(options, " ");
+
+        if (length == sizeof(word) - 1 && memcmp(options, word, length) == 0) {
+            return true;
+        }
+        options += length;
+        options += *options == ' ';
+    }
+    return false;
+}
+
+bool vmx_posts_choose(uint32_t controls[VMX_CONTROL_COUNT], enum vmx_apic_level level, bool wanted)
+{
+    if (wanted && level == VMX_APIC_DELIVERY && (controls[VMX_PIN] & PIN_POSTED) &&
+        (controls[VMX_EXIT] & EXIT_ACKNOWLEDGE)) {
+        return true;
+    }
+    controls[VMX_PIN] &= ~PIN_POSTED;
+    controls[VMX_EXIT] &= ~EXIT_ACKNOWLEDGE;
+    return false;
+}
+
+// The request before ON, here; ON before the requests, there: who finds ON set knows that its request will be found.
+bool vmx_posts_add(struct vmx_posts *p, uint8_t vector)
+{
+    atomic_fetch_or_explicit(&p->requests[vector / 32], UINT32_C(1) << vector % 32, memory_order_seq_cst);
+    return !(atomic_fetch_or_explicit(&p->outstanding, 1, memory_order_seq_cst) & 1);
+}
+
+void vmx_posts_drop(struct vmx_posts *p)
+{
+    atomic_fetch_and_explicit(&p->outstanding, ~UINT32_C(1), memory_order_seq_cst);
+    for (unsigned w = 0; w < APIC_VECTOR_WORDS; w++) {
+        atomic_store_explicit(&p->requests[w], 0, memory_order_seq_cst);
+    }
+}
+
+bool vmx_posts_move(struct vmx_posts *p, uint32_t *page)
+{
+    if (!(atomic_load_explicit(&p->outstanding, memory_order_seq_cst) & 1)) {
+        return false;
+    }
+    atomic_fetch_and_explicit(&p->outstanding, ~UINT32_C(1), memory_order_seq_cst);
+    for (unsigned w = 0; w < APIC_VECTOR_WORDS; w++) {
+        if (atomic_load_explicit(&p->requests[w], memory_order_relaxed)) {
+            page[APIC_PAGE_WORD(REG_IRR + w)] |=
+                atomic_exchange_explicit(&p->requests[w], 0, memory_order_seq_cst);
+        }
+    }
+    return true;
 }
 
 uint32_t vmx_apic_secondary(enum apic_mode mode)

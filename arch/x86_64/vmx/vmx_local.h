@@ -24,6 +24,9 @@ struct vmx_apic {
     enum apic_mode mode;
     uint32_t threshold; // as in the VMCS, here and below
     uint64_t eoi_exits[4];
+    struct vmx_posts *posts; // NULL: nobody posts
+    _Atomic bool
+        inside; // in its guest, or about to enter it with interrupts masked: a notification is of use there
 };
 
 struct vmx_vcpu {
@@ -65,11 +68,16 @@ void vmx_setup(struct arch_vcpu *av);
 void vmx_setup_host(void);
 
 // vmx_apic.c. setup: its part of the VMCS and the secondary controls; it outlives the vCPU's reset.
-enum status vmx_apic_init(enum vmx_apic_level found, void *msr_bitmap, bool ignores_mask);
+enum status vmx_apic_init(enum vmx_apic_level found, void *msr_bitmap, bool ignores_mask, bool posts);
 enum status vmx_apic_create(struct vmx_vcpu *vv);
 void vmx_apic_destroy(struct vmx_vcpu *vv);
 void vmx_apic_setup(const struct arch_vcpu *av);
 const struct apic_page_ops *vmx_apic_pages(void);
+// Right before an entry, interrupts masked, and right after the exit.
+void vmx_apic_enter(struct vmx_vcpu *vv);
+void vmx_apic_leave(struct vmx_vcpu *vv);
+// The pin-based controls of its mode, less the preemption timer.
+uint32_t vmx_apic_pin(const struct vmx_vcpu *vv);
 bool vmx_apic_describe(const struct arch_vcpu *av, char *text, size_t size);
 // The hardware would refuse such an entry (26.2.1.1).
 bool vmx_apic_priority_fell(const struct vmx_vcpu *vv);

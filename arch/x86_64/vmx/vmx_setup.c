@@ -39,7 +39,7 @@ static uint64_t guest_cr4(void)
 // Without #DB and #AC a guest could make the CPU deliver one for ever, deaf to interrupts, by a handler that faults likewise.
 static void setup_controls(const struct arch_vcpu *av)
 {
-    vmcs_write(VMCS_PIN_CONTROLS, vmx_controls[VMX_PIN] & ~PIN_PREEMPTION);
+    vmcs_write(VMCS_PIN_CONTROLS, vmx_apic_pin(vmx_of(av)));
     vmcs_write(VMCS_PRIMARY_CONTROLS, vmx_of(av)->primary);
     vmcs_write(VMCS_EXIT_CONTROLS, vmx_controls[VMX_EXIT] & ~EXIT_SAVE_TIMER);
     vmcs_write(VMCS_ENTRY_CONTROLS, vmx_controls[VMX_ENTRY]);

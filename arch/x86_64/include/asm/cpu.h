@@ -20,6 +20,7 @@ struct cpu;
 #define VECTOR_GSI_END 0xE0u
 #define VECTOR_TIMER 0xE0u
 #define VECTOR_ERROR 0xE1u
+#define VECTOR_NOTIFY 0xE2u // of posted interrupts
 #define VECTOR_IPI 0xF0u
 #define VECTOR_SPURIOUS 0xFFu
 
@@ -55,6 +56,13 @@ static inline uint32_t arch_irq_vector(void)
 
     asm volatile("movl %%gs:%c1, %0" : "=r"(v) : "i"(offsetof(struct percpu, vector)));
     return v;
+}
+
+// One that the CPU has taken without its entry: irq_dispatch() is to be called for it. Interrupts masked.
+static inline void arch_irq_note(uint8_t vector)
+{
+    asm volatile("movq %0, %%gs:%c1" ::"r"((uint64_t)vector), "i"(offsetof(struct percpu, vector))
+                 : "memory");
 }
 
 // Takes one pending interrupt, if there is one, but leaves handling it to irq_dispatch(): notes its vector. Interrupts masked

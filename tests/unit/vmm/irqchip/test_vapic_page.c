@@ -37,6 +37,8 @@ static struct {
     enum apic_mode mode[CPUS];
     uint32_t eoi_exits[CPUS][APIC_VECTOR_WORDS];
     unsigned threshold[CPUS], changes[CPUS], exits;
+    enum apic_post answer;
+    uint32_t posted[CPUS][APIC_VECTOR_WORDS];
     struct apic_page_ops ops;
 } b;
 
@@ -83,6 +85,24 @@ static void op_report_priority(struct arch_vcpu *av, unsigned priority_class)
 {
     assert_true(priority_class <= b.page[index_of(av)][APIC_PAGE_WORD(REG_TPR)] >> 4);
     b.threshold[index_of(av)] = priority_class;
+}
+
+static enum apic_post op_post(struct arch_vcpu *av, uint8_t vector)
+{
+    if (b.answer != APIC_POST_REFUSED) {
+        b.posted[index_of(av)][vector / 32] |= UINT32_C(1) << vector % 32;
+    }
+    return b.answer;
+}
+
+static uint32_t op_posted(struct arch_vcpu *av, unsigned w)
+{
+    return b.posted[index_of(av)][w];
+}
+
+static void op_drop_posts(struct arch_vcpu *av)
+{
+    memset(b.posted[index_of(av)], 0, sizeof(b.posted[0]));
 }
 
 static uint32_t *word(unsigned cpu, unsigned reg)
@@ -252,6 +272,16 @@ static int teardown(void **state)
     aspace_destroy(&b.vm.stage2);
     host_apic_pages = NULL;
     return 0;
+}
+
+static int setup_posting(void **state)
+{
+    int failed = setup(state);
+
+    b.ops.post = op_post;
+    b.ops.posted = op_posted;
+    b.ops.drop_posts = op_drop_posts;
+    return failed;
 }
 
 static bool pending(unsigned cpu)
@@ -610,6 +640,59 @@ static void test_priority_only(void **state)
     assert_true(asks(0));
 }
 
+static void send(unsigned cpu, uint8_t vector)
+{
+    put(0, REG_ICR_HIGH, cpu << 24);
+    put(0, REG_ICR, EDGE | vector);
+}
+
+static bool is_posted(unsigned cpu, uint8_t vector)
+{
+    return b.posted[cpu][vector / 32] >> vector % 32 & 1;
+}
+
+// Whom the hardware tells, nobody else does; who sleeps finds what has been posted.
+static void test_posted(void **state)
+{
+    (void)state;
+    b.answer = APIC_POST_DONE;
+    send(1, 0x41);
+    assert_true(is_posted(1, 0x41));
+    assert_false(b.notified[1]);
+    assert_true(pending(1));
+    assert_int_equal(delivered(1), -1); // the model's part has nothing of it
+    b.answer = APIC_POST_NOTIFY;
+    send(1, 0x51);
+    assert_true(is_posted(1, 0x51));
+    assert_true(b.notified[1]);
+    assert_int_equal(delivered(1), -1);
+    b.answer = APIC_POST_REFUSED;
+    send(1, 0x61);
+    assert_false(is_posted(1, 0x61));
+    assert_true(b.notified[1]);
+    assert_int_equal(delivered(1), 0x61);
+}
+
+static void test_not_posted(void **state)
+{
+    (void)state;
+    b.answer = APIC_POST_DONE;
+    send(0, 0x42); // to itself
+    assert_false(is_posted(0, 0x42));
+    atomic_store(&b.vcpus[2].arch.requests, 0);
+    vlapic_post(&vapic_of(b.chip)->lapics[2], 0x43, true, 0); // level-triggered
+    assert_false(is_posted(2, 0x43));
+    vlapic_post(&vapic_of(b.chip)->lapics[2], 0x43, false, 0); // ... and its mark goes
+    assert_false(is_posted(2, 0x43));
+    vlapic_post(&vapic_of(b.chip)->lapics[2], 0x43, false, 0);
+    assert_true(is_posted(2, 0x43));
+    put(1, REG_SVR, 0xFF); // switched off
+    send(1, 0x44);
+    assert_false(is_posted(1, 0x44));
+    b.chip->ops->reset(b.chip);
+    assert_false(is_posted(2, 0x43));
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -626,6 +709,8 @@ int main(void)
         TEST(test_x2apic),
         TEST(test_off_and_on),
         TEST(test_reset),
+        cmocka_unit_test_setup_teardown(test_posted, setup_posting, teardown),
+        cmocka_unit_test_setup_teardown(test_not_posted, setup_posting, teardown),
         cmocka_unit_test_setup_teardown(test_careful, setup_careful, teardown),
         cmocka_unit_test_setup_teardown(test_careful_level, setup_careful, teardown),
         cmocka_unit_test_setup_teardown(test_priority_only, setup_priority, teardown),
