@@ -5,46 +5,15 @@
 // Linked at 1 MiB, entered in 32-bit mode without paging.
 #define ROUNDS 300
 #define PRIORITIES 5000
+#include "x86_guest.inc"
+
 .code32
 .globl _start
 _start:
     mov $0x180000, %esp
     cld
-    // identity 0..2 MiB, I/O APIC and local APIC
-    movl $0x201003, 0x200000
-    movl $0x202003, 0x201000
-    movl $0x203003, 0x201018
-    movl $0x83, 0x202000
-    movl $0x200083, 0x202008
-    movl $0xFEC00083, 0x203FB0
-    movl $0xFEE00083, 0x203FB8
-    mov $0x20, %eax
-    mov %eax, %cr4
-    mov $0x200000, %eax
-    mov %eax, %cr3
-    mov $0xC0000080, %ecx
-    rdmsr
-    or $0x100, %eax
-    wrmsr
-    mov %cr0, %eax
-    or $0x80000001, %eax
-    mov %eax, %cr0
-    lgdt gdtr
-    ljmp $8, $long
-.balign 8
-gdt: .quad 0, 0x00AF9B000000FFFF, 0x00CF93000000FFFF
-gdtr: .word 23
-    .long gdt
-idtr: .word 0xFFF
-    .long 0x210000, 0
-.macro gate n, to
-    mov $\to, %eax
-    movw %ax, 0x210000 + 16 * \n
-    movw $8, 0x210002 + 16 * \n
-    movw $0x8E00, 0x210004 + 16 * \n
-    shr $16, %eax
-    movw %ax, 0x210006 + 16 * \n
-.endm
+    identity_tables
+    go_long long
 // r14 interrupts have come since it was 0.
 .macro came n
     nop
@@ -70,10 +39,7 @@ idtr: .word 0xFFF
 .endm
 .code64
 long:
-    mov $16, %eax
-    mov %eax, %ss
-    mov %eax, %ds
-    mov %eax, %es
+    flat_segments
     gate 0x50, by_page
     gate 0x61, by_msr
     gate 0x72, level

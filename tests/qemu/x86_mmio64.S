@@ -2,64 +2,25 @@
 //
 // A guest that reaches devices by many kinds of instructions and checks what comes of it, registers and page faults included.
 // It says "MMIO is OK", or "FAILED" and the letter of the case. Linked at 1 MiB, entered in 32-bit mode without paging.
+#include "x86_guest.inc"
+
 .code32
 .globl _start
 _start:
     mov $0x180000, %esp
     cld
-    // identity 0..16 MiB and 0xFE000000..; va 16 MiB: 4 KiB pages
-    movl $0x201003, 0x200000
-    movl $0x202003, 0x201000
-    movl $0x203003, 0x201018
-    mov $0x202000, %edi
-    mov $0x83, %eax
-    mov $8, %ecx
-1:  mov %eax, (%edi)
-    add $0x200000, %eax
-    add $8, %edi
-    loop 1b
+    identity_tables
+    // va 16 MiB: 4 KiB pages
     movl $0x204003, 0x202040
-    movl $0xFEC00083, 0x203FB0
-    movl $0xFEE00083, 0x203FB8
     movl $0x300003, 0x204000
     movl $0x301001, 0x204010
     // pages 4 and 5 of that: code in two pages that are not neighbours
     movl $0x305003, 0x204020
     movl $0x303003, 0x204028
-    mov $0x20, %eax
-    mov %eax, %cr4
-    mov $0x200000, %eax
-    mov %eax, %cr3
-    mov $0xC0000080, %ecx
-    rdmsr
-    or $0x100, %eax
-    wrmsr
-    mov %cr0, %eax
-    or $0x80010001, %eax
-    mov %eax, %cr0
-    lgdt gdtr
-    ljmp $8, $long
-.balign 8
-gdt: .quad 0, 0x00AF9B000000FFFF, 0x00CF93000000FFFF
-gdtr: .word 23
-    .long gdt
-idtr: .word 0xFFF
-    .long 0x210000, 0
-// A gate to `to` for exception `n`.
-.macro gate n, to
-    mov $\to, %eax
-    movw %ax, 0x210000 + 16 * \n
-    movw $8, 0x210002 + 16 * \n
-    movw $0x8E00, 0x210004 + 16 * \n
-    shr $16, %eax
-    movw %ax, 0x210006 + 16 * \n
-.endm
+    go_long long
 .code64
 long:
-    mov $16, %eax
-    mov %eax, %ss
-    mov %eax, %ds
-    mov %eax, %es
+    flat_segments
     gate 14, pf
     gate 1, db
     lidt idtr

@@ -3,40 +3,15 @@
 // A guest that does the same MOV to or from a device several times in a row, which is carried out without decoding it again, in
 // all its forms; and MOVs that are rewritten, or replaced through the page tables, in between. The device is the I/O APIC's
 // select register. Says "MOVE is OK", or "FAILED" and the letter of the case. Linked at 1 MiB, entered in 32-bit mode.
+#include "x86_guest.inc"
+
 .code32
 .globl _start
 _start:
     mov $0x180000, %esp
     cld
-    // identity 0..16 MiB and 0xFEC00000; virtual 4 MiB is the page that case J changes
-    movl $0x201003, 0x200000
-    movl $0x202003, 0x201000
-    movl $0x203003, 0x201018
-    mov $0x202000, %edi
-    mov $0x83, %eax
-    mov $8, %ecx
-1:  mov %eax, (%edi)
-    add $0x200000, %eax
-    add $8, %edi
-    loop 1b
-    movl $0xFEC00083, 0x203FB0
-    mov $0x20, %eax
-    mov %eax, %cr4
-    mov $0x200000, %eax
-    mov %eax, %cr3
-    mov $0xC0000080, %ecx
-    rdmsr
-    or $0x100, %eax
-    wrmsr
-    mov %cr0, %eax
-    or $0x80010001, %eax
-    mov %eax, %cr0
-    lgdt gdtr
-    ljmp $8, $long
-.balign 8
-gdt: .quad 0, 0x00AF9B000000FFFF, 0x00CF93000000FFFF
-gdtr: .word 23
-    .long gdt
+    identity_tables          // virtual 4 MiB is the page that case J changes
+    go_long long
 
 .code64
     .macro times n, insn:vararg
@@ -61,10 +36,7 @@ gdtr: .word 23
     .endm
 
 long:
-    mov $16, %eax
-    mov %eax, %ss
-    mov %eax, %ds
-    mov %eax, %es
+    flat_segments
     mov $0xFEC00000, %ebx
     mov $'A', %ebp
     times 5, mov %ecx, (%rbx)
