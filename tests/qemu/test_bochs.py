@@ -2,6 +2,7 @@
 """Intel VMX, which only Bochs emulates: what the scenarios show of SVM under QEMU, in as few boots as possible."""
 from lodge import FACTS, Bochs, Image, assemble, vm
 from scenarios import host, linux
+from test_containment import redteam
 from test_lifecycle import rows, to_shell
 from test_sched import crowd
 from test_selftest import suite_passes
@@ -50,6 +51,15 @@ def test_posted_interrupts(tmp_path):
         to_shell(m)
         counts = exits(m, "posts")  # 10,500 are sent, 9,000 of them to one that computes
         assert counts["irq"] < 4000 and counts["idle"] > 700, counts
+
+
+def test_attackers():
+    """What redteam tries under SVM, but for a flood of text. The CPU is a fast one: interrupts each 100 us leave it time."""
+    cases = ("forbidden", "control", "msr-read", "msr-write", "string-io", "ports", "mmio", "apic", "icr", "timers", "level-storm",
+             "debug", "user", "flood", "apic-timer")
+    with Bochs(Image(host(log="info") + "".join(redteam(case, case) for case in cases) + vm("victim", "heartbeat")), limit=LIMIT, ips=400000000) as m:
+        m.expect_all([rf"\[{case}\] redteam {case}: PASS" for case in cases], timeout=RUN)
+        m.heartbeat_goes_on("victim", timeout=RUN)
 
 
 def test_linux():

@@ -244,8 +244,16 @@ static void traps_setup(void)
 // There is no firmware to call.
 uint64_t firmware_call(uint64_t function, uint64_t a1, uint64_t a2, uint64_t a3)
 {
+    static int intel = -1;
     uint64_t r;
 
+    if (intel < 0) {
+        intel = cpu_is_intel();
+    }
+    if (intel) {
+        __asm__ volatile("vmcall" : "=a"(r) : "a"(function), "b"(a1), "c"(a2), "d"(a3) : "memory");
+        return r;
+    }
     __asm__ volatile("vmmcall" : "=a"(r) : "a"(function), "b"(a1), "c"(a2), "d"(a3) : "memory");
     return r;
 }

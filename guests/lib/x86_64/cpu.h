@@ -40,6 +40,12 @@ static inline struct cpuid cpuid(uint32_t leaf, uint32_t subleaf)
     return r;
 }
 
+// Whose virtualisation this is: Intel's hypercall is VMCALL, AMD's is VMMCALL, and each is undefined at the other's.
+static inline bool cpu_is_intel(void)
+{
+    return cpuid(0, 0).ebx == 0x756E6547; // "Genu"
+}
+
 static inline uint64_t rdmsr(uint32_t msr)
 {
     uint32_t low, high;

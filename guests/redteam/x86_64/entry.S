@@ -91,8 +91,11 @@ user_codes:
     user    "cpuid", -1
     cpuid
     jmp     user_out
-    user    "vmmcall", -1
+    user    "vmmcall", -2
     vmmcall
+    jmp     user_out
+    user    "vmcall", -3
+    vmcall
     jmp     user_out
     user    "xsetbv", 13
     xor     %ecx, %ecx
