@@ -2,6 +2,8 @@
 //
 // A guest that reaches devices by many kinds of instructions and checks what comes of it, registers and page faults included.
 // It says "MMIO is OK", or "FAILED" and the letter of the case. Linked at 1 MiB, entered in 32-bit mode without paging.
+#include "x86_guest.inc"
+
 .code32
 .globl _start
 _start:
@@ -67,17 +69,7 @@ _start:
 done:
     mov $ok, %esi
     jmp say
-bad:
-    mov $failed, %esi
-    mov %ebp, %eax
-    mov %al, 7(%esi)
-say:
-    mov $0x3F8, %dx
-    mov $12, %ecx
-    rep outsb
-1:  cli
-    hlt
-    jmp 1b
+    verdict
 ok: .ascii "MMIO is OK\r\n"
 failed: .ascii "FAILED ?. \r\n"
 .balign 4096

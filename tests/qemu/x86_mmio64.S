@@ -141,17 +141,7 @@ long:
     mov $ok, %esi
     jmp say
 code: .byte 0x83,0x8B,0x80,0,0, 0,0x40,0xC3
-bad:
-    mov $failed, %esi
-    mov %ebp, %eax
-    mov %al, 7(%rsi)
-say:
-    mov $0x3F8, %dx
-    mov $12, %ecx
-    rep outsb
-1:  cli
-    hlt
-    jmp 1b
+    verdict
 db: inc %r10d
     mov (%rsp), %r9
     cmp $5, %r10d

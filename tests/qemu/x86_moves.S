@@ -118,16 +118,6 @@ template:
     movl $0x21, (%rbx)
     ret
 template_end:
-bad:
-    mov $failed, %esi
-    mov %ebp, %eax
-    mov %al, 7(%rsi)
-say:
-    mov $0x3F8, %dx
-    mov $12, %ecx
-    rep outsb
-1:  cli
-    hlt
-    jmp 1b
+    verdict
 ok: .ascii "MOVE is OK\r\n"
 failed: .ascii "FAILED  . \r\n"

@@ -162,17 +162,7 @@ long:
     jne bad
     mov $ok, %esi
     jmp say
-bad:
-    mov $failed, %esi
-    mov %ebp, %eax
-    mov %al, 7(%rsi)
-say:
-    mov $0x3F8, %dx
-    mov $12, %ecx
-    rep outsb
-1:  cli
-    hlt
-    jmp 1b
+    verdict
 gp: mov $13, %r12d
     add $8, %rsp
     jmp back
