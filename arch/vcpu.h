@@ -55,8 +55,8 @@ struct vcpu_exit {
             struct io_access access; // of 1, 2 or 4 bytes
         } pio;
         struct {
-            bool
-                deaf; // interrupts are masked and do not end it (HLT): it returns at any request, for an NMI might
+            // Interrupts are masked and do not end it (HLT): it returns at any request, for an NMI might.
+            bool deaf;
         } idle;
         struct {
             uint64_t target; // MPIDR affinity, hart id or APIC id

@@ -125,8 +125,8 @@ void vlapic_post_nmi(struct vlapic *a)
     }
 }
 
-// The line is up: the APIC is switched on. Once the highest is in service nothing else is deliverable, so the line falls with it; who posts a higher one now tells the vCPU
-// again.
+// The line is up: the APIC is switched on. Once the highest is in service nothing else is deliverable, so the line falls with
+// it; who posts a higher one now tells the vCPU again.
 int vlapic_take(struct vlapic *a)
 {
     int vector = best(a);

@@ -14,6 +14,7 @@
 #define PM_TIMER_MASK 0xFFFFFFu // others have 32 bits
 #define HPET_PERIOD 0x4         // femtoseconds
 #define HPET_PERIOD_MAX 100000000u
+#define HPET_PERIOD_MIN 250000u // 4 GHz: no such thing is faster
 #define HPET_CONFIG 0x10
 #define HPET_ENABLE 1u
 #define HPET_COUNTER 0xF0 // the lower half
@@ -99,7 +100,7 @@ static bool by_hpet(const struct boot_info *bi, struct clock_rates *out)
     }
     r.regs = boot_map_device(bi->hpet.v, HPET_SIZE);
     period = r.regs[HPET_PERIOD / 4];
-    if (period == 0 || period > HPET_PERIOD_MAX) {
+    if (period < HPET_PERIOD_MIN || period > HPET_PERIOD_MAX) {
         return false;
     }
     r.hz = (uint32_t)(FEMTO / period);

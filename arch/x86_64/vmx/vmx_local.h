@@ -25,8 +25,8 @@ struct vmx_apic {
     uint32_t threshold; // as in the VMCS, here and below
     uint64_t eoi_exits[4];
     struct vmx_posts *posts; // NULL: nobody posts
-    _Atomic bool
-        inside; // in its guest, or about to enter it with interrupts masked: a notification is of use there
+    // in its guest, or about to enter it with interrupts masked: a notification is of use there
+    _Atomic bool inside;
 };
 
 struct vmx_vcpu {
